@@ -1,0 +1,47 @@
+"""Which device to compute on."""
+
+import re
+import warnings
+
+import torch
+
+from d2l_softmax.errors import UserError
+
+
+def try_gpu(i: int = 0) -> torch.device:
+    """Return GPU number `i` if it exists, otherwise the CPU."""
+    return torch.device("cuda", i) if i < torch.cuda.device_count() else torch.device("cpu")
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn a device's name as a user writes it into a device that exists.
+
+    `auto` is the first GPU (CUDA, then Apple's MPS) or else the CPU. Plain `cuda` without any GPU warns and gives the
+    CPU; every other name means exactly what it says.
+
+    Raises:
+        UserError: the name is unknown, or the device it names does not exist here.
+    """
+    if name == "cpu":
+        return torch.device("cpu")
+    if name == "auto":
+        if torch.cuda.is_available():
+            return try_gpu()
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name == "cuda":
+        if not torch.cuda.is_available():
+            warnings.warn("no CUDA device is available: training on the CPU instead", stacklevel=2)
+        return try_gpu()
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise UserError("device 'mps' does not exist on this machine: use --device cpu or --device auto")
+        return torch.device("mps")
+    if match := re.fullmatch(r"cuda:(\d+)", name):
+        count = torch.cuda.device_count()
+        if int(match[1]) >= count:
+            raise UserError(
+                f"device '{name}' does not exist: this machine has {count} CUDA device(s); "
+                "use --device cpu or --device auto"
+            )
+        return torch.device(name)
+    raise UserError(f"unknown device '{name}': use auto, cpu, cuda, cuda:N or mps")

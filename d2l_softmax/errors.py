@@ -1,0 +1,9 @@
+"""The one error that is the user's to mend."""
+
+
+class UserError(Exception):
+    """Something is wrong with the input, the data or the machine, not with the program.
+
+    Its message is one line that says what, where and what to do; the command line prints it on stderr and exits
+    with status 2.
+    """
