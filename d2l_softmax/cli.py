@@ -9,11 +9,17 @@ import warnings
 from dataclasses import fields
 from pathlib import Path
 
+from d2l_softmax.compare import compare
 from d2l_softmax.data import DATASETS
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment import run
+from d2l_softmax.experiment import Run, resume, run
+from d2l_softmax.init import INITIALISERS
 from d2l_softmax.modes import MODES
-from d2l_softmax.settings import DTYPES, Settings
+from d2l_softmax.schedule import SCHEDULES
+from d2l_softmax.settings import DTYPES, PIXELS, Settings
+
+COMPARE = "compare"
+DEFAULTS = {field.name: field.default for field in fields(Settings)} | {"modes": ",".join(MODES)}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,20 +29,38 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see --help)")
 
 
+class _Help(argparse.HelpFormatter):
+    """Shows the default of each setting; the parser itself leaves out what was not given."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        default = DEFAULTS.get(action.dest)
+        return f"{action.help} (default: {default})" if default is not None else action.help
+
+
 def parser() -> argparse.ArgumentParser:
-    """Build the parser; the defaults are those of `Settings`."""
+    """Build the parser. What it returns has only what was given; the defaults are those of `Settings`."""
     parser = _Parser(
         prog="train.py",
         description="Train softmax regression and write the run into a folder that TensorBoard shows.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
+        argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     what = parser.add_argument_group("what to train")
-    what.add_argument("--mode", metavar="|".join(MODES), help="which implementation")
+    what.add_argument(
+        "--mode",
+        metavar="|".join([*MODES, COMPARE]),
+        help="which implementation; compare trains several side by side and fails if they drift apart",
+    )
+    what.add_argument("--modes", metavar="A,B,…", help="which to compare")
     what.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
     what.add_argument("--batch-size", type=int, metavar="N", help="images a step")
     what.add_argument("--lr", type=float, metavar="X", help="learning rate")
-    what.add_argument("--seed", type=int, metavar="N", help="of the initial weights and of the order of the images")
+    what.add_argument("--lr-schedule", metavar="|".join(SCHEDULES), help="how it changes from epoch to epoch")
+    what.add_argument("--momentum", type=float, metavar="X", help="of the gradient descent, at least 0 and below 1")
+    what.add_argument("--weight-decay", type=float, metavar="X", help="factor of the L2 penalty")
+    what.add_argument("--init", metavar="|".join(INITIALISERS), help="how the weights are drawn")
+    what.add_argument("--seed", type=int, metavar="N", help="of the weights and of the order of the images")
     data = parser.add_argument_group("on what")
     data.add_argument(
         "--dataset",
@@ -45,40 +69,36 @@ def parser() -> argparse.ArgumentParser:
         "where that cannot be had, digits",
     )
     data.add_argument("--data-dir", metavar="DIR", help="where data sets lie and are downloaded to")
-    data.add_argument(
-        "--resize",
-        type=int,
-        metavar="N",
-        default=argparse.SUPPRESS,
-        help="scale the images to N×N pixels; default: as they are",
-    )
+    data.add_argument("--pixels", metavar="|".join(PIXELS), help="scaled to 0 … 1, or left as they are")
+    data.add_argument("--resize", type=int, metavar="N", help="scale to N×N pixels; default: leave")
+    data.add_argument("--validation", type=int, metavar="N", help="training images to hold back and report on")
     where = parser.add_argument_group("where and how")
     where.add_argument("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="where to compute")
     where.add_argument("--dtype", metavar="|".join(DTYPES), help="precision of the arithmetic")
-    where.add_argument("--logdir", metavar="DIR", help="the folder of all runs")
     where.add_argument(
-        "--run-name",
-        metavar="NAME",
-        default=argparse.SUPPRESS,
-        help="name of the run's folder; default: data set, mode and time",
+        "--eval-every", type=int, metavar="STEPS", help="evaluate within the epochs too; default: do not"
     )
-    parser.set_defaults(**{field.name: field.default for field in fields(Settings) if field.default is not None})
+    where.add_argument("--checkpoint-every", type=int, metavar="N", help="epochs between checkpoints")
+    where.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="continue the run in this folder; with --epochs N, until it has N in all",
+    )
+    where.add_argument("--logdir", metavar="DIR", help="the folder of all runs")
+    where.add_argument("--run-name", metavar="NAME", help="of the run's folder; default: data set, mode and time")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 for the user's to mend, 130 for Ctrl-C."""
+    """Run the command line and return its exit status.
+
+    0: done. 1: the compared modes drifted apart. 2: something for the user to mend. 130: Ctrl-C.
+    """
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     try:
-        finished = run(Settings(**vars(parser().parse_args(arguments))))
-        last = finished.results[-1]
-        print(
-            f"\nafter epoch {last.epoch}: train loss {last.train_loss:.4f}, train accuracy "
-            f"{last.train_accuracy:.4f}, test loss {last.test_loss:.4f}, test accuracy {last.test_accuracy:.4f}\n"
-            f"the run:    {finished.folder}\n"
-            f"its curves: {_tensorboard()} --logdir {shlex.quote(str(finished.folder.parent))}"
-        )
+        status = _dispatch(vars(parser().parse_args(arguments)))
         sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"train.py: error: {error}", file=sys.stderr)
         return 2
@@ -89,12 +109,56 @@ def main(arguments: list[str] | None = None) -> int:
         # Whoever read stdout has gone; the run's folder has all that was done. Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _dispatch(options: dict) -> int:
+    modes = options.pop("modes", None)
+    if modes is not None and options.get("mode") != COMPARE:
+        raise UserError(f"--modes {modes} is for --mode {COMPARE}")
+    if "resume" in options:
+        return _say_how_it_ended(resume(Path(options.pop("resume")), options))
+    if options.get("mode") == COMPARE:
+        return _compare((DEFAULTS["modes"] if modes is None else modes).split(","), options)
+    return _say_how_it_ended(run(Settings(**options)))
+
+
+def _compare(modes: list[str], options: dict) -> int:
+    settings = [Settings(**(options | {"mode": mode})) for mode in modes]
+    comparison = compare(settings[0], modes)
+    last, most = comparison.drifts[-1], comparison.explained[-1]
+    said = (
+        f"{', '.join(modes)} differ by at most {last.weights:.1e} in a weight and {last.loss:.1e} in a loss; "
+        f"rounding in {settings[0].dtype} explains {most.weights:.1e} and {most.loss:.1e}"
+    )
+    print(f"\nafter epoch {len(comparison.drifts)}: {said}")
+    _say_where(comparison.folder, comparison.folder)
+    if not comparison.agrees:
+        print(f"train.py: the modes have drifted apart: {said}", file=sys.stderr)
+        return 1
     return 0
 
 
-def _tensorboard() -> str:
-    """The command that starts this environment's TensorBoard from here."""
-    beside = Path(sys.executable).parent / "tensorboard"
-    if not beside.exists() or shutil.which("tensorboard") == str(beside):
-        return "tensorboard"
+def _say_how_it_ended(ended: Run) -> int:
+    if ended.results:
+        last = ended.results[-1]
+        print(
+            f"\nafter epoch {last.epoch}: train loss {last.train_loss:.4f}, train accuracy "
+            f"{last.train_accuracy:.4f}, test loss {last.test_loss:.4f}, test accuracy {last.test_accuracy:.4f}"
+        )
+    _say_where(ended.folder, ended.folder.parent)
+    if ended.stopped_by is None:
+        return 0
+    print(f"to go on:   {_command('python')} train.py --resume {shlex.quote(str(ended.folder))}")
+    return 128 + ended.stopped_by
+
+
+def _say_where(folder: Path, logdir: Path) -> None:
+    print(f"the run:    {folder}\nits curves: {_command('tensorboard')} --logdir {shlex.quote(str(logdir))}")
+
+
+def _command(name: str) -> str:
+    """How to call a program of this environment from here."""
+    beside = Path(sys.executable).parent / name
+    if not beside.exists() or shutil.which(name) == str(beside):
+        return name
     return shlex.quote(os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside))

@@ -37,6 +37,7 @@ class Dataset:
     train_images, test_images: uint8 (n, 1, height, width), from 0 to `white`.
     train_labels, test_labels: int64 (n,).
     classes: one name a class.
+    validation_images, validation_labels: training images held back, where `hold_back` made some.
     white: the byte that stands for an intensity of 1.
     """
 
@@ -47,6 +48,8 @@ class Dataset:
     test_labels: Tensor
     classes: tuple[str, ...]
     white: int = 255
+    validation_images: Tensor | None = None
+    validation_labels: Tensor | None = None
 
     @property
     def num_inputs(self) -> int:
@@ -177,6 +180,26 @@ def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = 
             f"unknown data set '{name}': use {', '.join(DATASETS)}, or a folder that holds four IDX files"
         )
     return dataset if resize is None else _resized(dataset, resize)
+
+
+def hold_back(dataset: Dataset, count: int, seed: int) -> Dataset:
+    """Move `count` training images, drawn at random from the seed, to a validation set.
+
+    Raises:
+        UserError: that would leave nothing to train on.
+    """
+    total = len(dataset.train_labels)
+    if count >= total:
+        raise UserError(f"--validation {count} leaves nothing of the {total} training images of {dataset.name}")
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
+    validation, train = order[:count].sort().values, order[count:].sort().values
+    return replace(
+        dataset,
+        train_images=dataset.train_images[train],
+        train_labels=dataset.train_labels[train],
+        validation_images=dataset.train_images[validation],
+        validation_labels=dataset.train_labels[validation],
+    )
 
 
 def _load_named(name: str, data_dir: Path) -> Dataset:

@@ -8,16 +8,28 @@ from d2l_softmax.training import EpochResult
 
 
 class EventLog:
-    """A listener that writes `loss/train`, `loss/test`, `accuracy/train` and `accuracy/test` by epoch, from 1."""
+    """A listener that writes `loss/…` and `accuracy/…` of `train`, `test` and, where there is one, `validation`.
 
-    def __init__(self, folder: Path):
-        self.writer = SummaryWriter(str(folder))
+    The steps of TensorBoard are epochs, from 1. A resumed run names the first step it writes again; TensorBoard then
+    forgets what an earlier process wrote from there on.
+    """
+
+    def __init__(self, folder: Path, first_step: int | None = None):
+        self.writer = SummaryWriter(str(folder), purge_step=first_step)
 
     def __call__(self, result: EpochResult) -> None:
         """Write the points of one epoch, so that TensorBoard sees them at once."""
+        figures = result._asdict()
         for kind in ("loss", "accuracy"):
-            for split in ("train", "test"):
-                self.writer.add_scalar(f"{kind}/{split}", getattr(result, f"{split}_{kind}"), result.epoch)
+            for split in ("train", "test", "validation"):
+                if figures[f"{split}_{kind}"] is not None:
+                    self.writer.add_scalar(f"{kind}/{split}", figures[f"{split}_{kind}"], result.epoch)
+        self.writer.flush()
+
+    def add(self, figures: dict[str, float], step: int) -> None:
+        """Write one point for each tag in `figures`."""
+        for tag, value in figures.items():
+            self.writer.add_scalar(tag, value, step)
         self.writer.flush()
 
     def close(self) -> None:

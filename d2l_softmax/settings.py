@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from d2l_softmax.errors import UserError
+from d2l_softmax.init import INITIALISERS
 from d2l_softmax.modes import MODES
+from d2l_softmax.schedule import SCHEDULES
 
 DTYPES = ("float32", "float64")
+PIXELS = ("unit", "raw")
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,17 @@ class Settings:
     dataset: str = "auto"
     data_dir: str = "data"
     resize: int | None = None
+    pixels: str = "unit"
+    validation: int = 0
     epochs: int = 10
     batch_size: int = 256
     lr: float = 0.1
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    lr_schedule: str = "constant"
+    init: str = "normal"
+    eval_every: int | None = None
+    checkpoint_every: int = 1
     seed: int = 326
     device: str = "auto"
     dtype: str = "float32"
@@ -34,15 +45,25 @@ class Settings:
     def __post_init__(self):
         _one_of("--mode", self.mode, tuple(MODES))
         _one_of("--dtype", self.dtype, DTYPES)
+        _one_of("--pixels", self.pixels, PIXELS)
+        _one_of("--init", self.init, tuple(INITIALISERS))
+        _one_of("--lr-schedule", self.lr_schedule, tuple(SCHEDULES))
         _at_least("--epochs", self.epochs, 1)
+        _at_least("--validation", self.validation, 0)
+        _at_least("--checkpoint-every", self.checkpoint_every, 1)
         _at_least("--batch-size", self.batch_size, 1)
         _at_least("--seed", self.seed, 0)
         if self.seed >= 2**63:
             raise UserError(f"--seed must be below 2**63, got {self.seed}")
-        if self.resize is not None:
-            _at_least("--resize", self.resize, 1)
+        for option, value in (("--resize", self.resize), ("--eval-every", self.eval_every)):
+            if value is not None:
+                _at_least(option, value, 1)
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise UserError(f"--lr must be a finite number above 0, got {self.lr}")
+        if not 0 <= self.momentum < 1:
+            raise UserError(f"--momentum must be at least 0 and below 1, got {self.momentum}")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise UserError(f"--weight-decay must be a finite number of at least 0, got {self.weight_decay}")
         if self.run_name is not None:
             path = PurePath(self.run_name)
             if not path.parts or path.is_absolute() or ".." in path.parts:

@@ -139,6 +139,8 @@ class EpochResult(NamedTuple):
     test_loss: float
     test_accuracy: float
     seconds: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
 
 
 class DivergedError(ArithmeticError):
@@ -147,6 +149,34 @@ class DivergedError(ArithmeticError):
     def __init__(self, epoch: int):
         super().__init__(f"the loss stopped being finite in epoch {epoch}")
         self.epoch = epoch
+
+
+def epochs(
+    net: Callable[[Tensor], Tensor],
+    train_iter: Batches,
+    test_iter: Batches,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    num_epochs: int,
+    updater: Any,
+    *,
+    backward: Callable[[Any, Any, Tensor], None] = autograd_backward,
+    validation_iter: Batches | None = None,
+    first_epoch: int = 1,
+) -> Iterator[EpochResult]:
+    """Train epochs `first_epoch` to `num_epochs`, each when the next result is asked for, and evaluate after each.
+
+    Raises:
+        DivergedError: the train or test loss is not finite.
+    """
+    for epoch in range(first_epoch, num_epochs + 1):
+        start = time.perf_counter()
+        train_figures = train_epoch(net, train_iter, loss, updater, backward)
+        test_figures = evaluate(net, test_iter, loss)
+        validation_figures = () if validation_iter is None else evaluate(net, validation_iter, loss)
+        if not (math.isfinite(train_figures[0]) and math.isfinite(test_figures[0])):
+            raise DivergedError(epoch)
+        seconds = time.perf_counter() - start
+        yield EpochResult(epoch, *train_figures, *test_figures, seconds, *validation_figures)
 
 
 def train(
@@ -158,6 +188,7 @@ def train(
     updater: Any,
     *,
     backward: Callable[[Any, Any, Tensor], None] = autograd_backward,
+    validation_iter: Batches | None = None,
     listeners: Iterable[Callable[[EpochResult], None]] = (),
 ) -> list[EpochResult]:
     """Train for `num_epochs` epochs, evaluating after each, and tell every listener what each came to.
@@ -166,13 +197,17 @@ def train(
         DivergedError: the train or test loss is not finite; listeners have heard of the epochs before.
     """
     results = []
-    for epoch in range(1, num_epochs + 1):
-        start = time.perf_counter()
-        train_figures = train_epoch(net, train_iter, loss, updater, backward)
-        test_figures = evaluate(net, test_iter, loss)
-        if not (math.isfinite(train_figures[0]) and math.isfinite(test_figures[0])):
-            raise DivergedError(epoch)
-        results.append(EpochResult(epoch, *train_figures, *test_figures, time.perf_counter() - start))
+    for result in epochs(
+        net,
+        train_iter,
+        test_iter,
+        loss,
+        num_epochs,
+        updater,
+        backward=backward,
+        validation_iter=validation_iter,
+    ):
+        results.append(result)
         for listener in listeners:
-            listener(results[-1])
+            listener(result)
     return results

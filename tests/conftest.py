@@ -1,0 +1,31 @@
+"""What tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real Fashion-MNIST and MNIST: $D2L_SOFTMAX_DATA, or `data` in the project."""
+    named = os.environ.get("D2L_SOFTMAX_DATA")
+    folder = Path(named) if named else ROOT / "data"
+    if named and not folder.is_dir():
+        pytest.fail(f"D2L_SOFTMAX_DATA names {folder}, which is no folder")
+    if not (folder / "FashionMNIST" / "raw").is_dir():
+        pytest.skip("the real Fashion-MNIST is not here: name its folder in D2L_SOFTMAX_DATA")
+    return folder
+
+
+@pytest.fixture
+def blobs():
+    """Images and labels that a linear model can learn: uint8 (700, 1, 5, 4), 4 classes; 700 is no multiple of 64."""
+    generator = torch.Generator().manual_seed(5)
+    y = torch.randint(0, 4, (700,), generator=generator)
+    centres = torch.randint(30, 220, (4, 1, 5, 4), generator=generator)
+    noise = torch.randint(-30, 31, (700, 1, 5, 4), generator=generator)
+    return (centres[y] + noise).to(torch.uint8), y

@@ -1,0 +1,53 @@
+"""Made-up IDX files for the tests, written from the format's description."""
+
+import gzip
+import hashlib
+import struct
+from pathlib import Path
+
+import numpy as np
+
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+STEMS = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+
+
+def idx_bytes(array: np.ndarray, magic: int | None = None, shape: tuple[int, ...] | None = None) -> bytes:
+    """The IDX file of a uint8 array; `magic` and `shape` make its header say something else."""
+    shape = array.shape if shape is None else shape
+    magic = 0x800 + len(shape) if magic is None else magic
+    return struct.pack(f">{1 + len(shape)}I", magic, *shape) + array.astype(np.uint8).tobytes()
+
+
+def write_idx(path: Path, array: np.ndarray, magic: int | None = None, shape: tuple[int, ...] | None = None) -> Path:
+    """Write an IDX file, gzipped if it is named `.gz`, and return its path."""
+    data = idx_bytes(array, magic, shape)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    return path
+
+
+def make_folder(
+    folder: Path, n_train: int, n_test: int, classes: int, side: int, gz: bool = True, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Write the four files of a data set of noise, every class in turn, and return their arrays by name."""
+    random = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {}
+    for images, labels, n in ((TRAIN_IMAGES, TRAIN_LABELS, n_train), (TEST_IMAGES, TEST_LABELS, n_test)):
+        arrays[images] = random.integers(0, 256, (n, side, side), dtype=np.uint8)
+        arrays[labels] = (np.arange(n) % classes).astype(np.uint8)
+    for stem, array in arrays.items():
+        write_idx(folder / (f"{stem}.gz" if gz else stem), array)
+    return arrays
+
+
+def resources(folder: Path) -> list[tuple[str, str]]:
+    """Name and MD5 of the four gzipped files in `folder`, as torchvision's data sets list theirs."""
+    names = [f"{stem}.gz" for stem in STEMS]
+    return [(name, hashlib.md5((folder / name).read_bytes()).hexdigest()) for name in names]
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """When each file and folder below `folder` was last written, and what the files hold."""
+    paths = [folder, *folder.rglob("*")]
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in paths}

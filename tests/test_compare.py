@@ -1,0 +1,70 @@
+import csv
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from d2l_softmax import MODES, manual
+from d2l_softmax.cli import main
+
+DIGITS = ["--mode", "compare", "--dataset", "digits", "--epochs", "3", "--run-name", "run"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_modes_are_one_algorithm(tmp_path, capsys, dtype):
+    assert main([*DIGITS, "--logdir", str(tmp_path), "--dtype", dtype, "--momentum", "0.9"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    with (tmp_path / "run" / "drift.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    weights = {m: torch.load(tmp_path / "run" / m / "checkpoint.pt", weights_only=True)["W"] for m in MODES}
+    drift = max(float((weights[a] - weights[b]).abs().max()) for a in weights for b in weights)
+    assert float(rows[-1]["weights"]) == drift
+    assert drift < {"float32": 1e-4, "float64": 1e-10}[dtype]
+    events = EventAccumulator(str(tmp_path / "run" / "drift"))
+    events.Reload()
+    assert events.Tags()["scalars"] == ["drift/weights", "drift/loss"]
+    for mode in MODES:
+        assert f"1  {mode}" in out
+        events = EventAccumulator(str(tmp_path / "run" / mode))
+        events.Reload()
+        assert [point.step for point in events.Scalars("loss/train")] == [1, 2, 3]
+
+
+def test_a_mode_that_is_changed_is_found_out(tmp_path, capsys, monkeypatch):
+    class Wrong(manual.CrossEntropy):
+        """Divides the short last batch by the size of the others."""
+
+        def backward(self):
+            return super().backward() * len(self.target) / 256
+
+    monkeypatch.setattr(manual, "CrossEntropy", Wrong)
+    assert main([*DIGITS, "--logdir", str(tmp_path)]) == 1
+    assert "drifted apart" in capsys.readouterr().err
+
+
+def test_amplified_rounding_is_not_taken_for_a_mistake(tmp_path):
+    wild = ["--pixels", "raw", "--lr", "0.5", "--momentum", "0.9", "--epochs", "20"]
+    assert main([*DIGITS, "--logdir", str(tmp_path), *wild]) == 0
+
+
+def test_a_subset_is_compared(tmp_path, capsys):
+    assert main([*DIGITS, "--logdir", str(tmp_path), "--modes", "scratch,concise"]) == 0
+    assert sorted(p.name for p in (tmp_path / "run").iterdir() if p.is_dir()) == ["concise", "drift", "scratch"]
+
+
+@pytest.mark.parametrize("modes", ["scratch", "scratch,scratch", "scratch,nonsense", ""])
+def test_modes_that_cannot_be_compared_are_refused(tmp_path, capsys, modes):
+    assert main([*DIGITS, "--logdir", str(tmp_path), "--modes", modes]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not any(tmp_path.iterdir())
+
+
+def test_on_the_real_data_the_modes_stay_together(tmp_path, real_data):
+    arguments = ["--mode", "compare", "--dataset", "fashion-mnist", "--data-dir", str(real_data), "--epochs", "1"]
+    assert main([*arguments, "--dtype", "float64", "--logdir", str(tmp_path), "--run-name", "run"]) == 0
+    with (tmp_path / "run" / "drift.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["weights"]) < 1e-10
+    assert float(row["loss"]) < 1e-10

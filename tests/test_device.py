@@ -1,0 +1,117 @@
+"""Which device a name means, on machines with and without GPUs."""
+
+import pytest
+import torch
+
+from d2l_softmax.device import resolve_device, try_gpu
+from d2l_softmax.errors import UserError
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Make PyTorch see a number of CUDA devices, and Apple's or not."""
+
+    def with_devices(gpus: int, mps: bool = False):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+    return with_devices
+
+
+@pytest.mark.parametrize(
+    ("gpus", "i", "expected"),
+    [(0, 0, "cpu"), (0, 1, "cpu"), (1, 0, "cuda:0"), (1, 1, "cpu"), (2, 1, "cuda:1"), (2, 2, "cpu"), (2, 7, "cpu")],
+)
+def test_try_gpu_is_that_gpu_or_the_cpu(machine, recwarn, gpus, i, expected):
+    machine(gpus)
+    assert try_gpu(i) == torch.device(expected)
+    assert not recwarn.list
+
+
+def test_try_gpu_is_the_first_gpu_by_default(machine):
+    machine(2)
+    assert try_gpu() == torch.device("cuda:0")
+    machine(0)
+    assert try_gpu() == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "mps", "name", "expected"),
+    [
+        (0, False, "auto", "cpu"),
+        (0, True, "auto", "mps"),
+        (2, False, "auto", "cuda:0"),
+        (2, True, "auto", "cuda:0"),
+        (0, False, "cpu", "cpu"),
+        (2, True, "cpu", "cpu"),
+        (2, False, "cuda", "cuda:0"),
+        (1, False, "cuda:0", "cuda:0"),
+        (2, False, "cuda:1", "cuda:1"),
+        (12, False, "cuda:11", "cuda:11"),
+        (0, True, "mps", "mps"),
+        (2, True, "mps", "mps"),
+    ],
+)
+def test_name_of_a_device_that_exists(machine, recwarn, gpus, mps, name, expected):
+    machine(gpus, mps)
+    assert resolve_device(name) == torch.device(expected)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("mps", [False, True])
+def test_plain_cuda_without_a_gpu_warns_and_is_the_cpu(machine, mps):
+    machine(0, mps)
+    with pytest.warns(UserWarning, match="CUDA") as warned:
+        assert resolve_device("cuda") == torch.device("cpu")
+    assert len(warned) == 1
+    assert len(str(warned[0].message).splitlines()) == 1
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("gpus", "name"),
+    [
+        (0, "cuda:0"),
+        (0, "cuda:7"),
+        (2, "cuda:2"),
+        (2, "cuda:7"),
+        (2, "cuda:99999999999999999999"),
+        (0, "mps"),
+        (2, "mps"),
+    ],
+)
+def test_device_that_does_not_exist_is_an_error(machine, recwarn, gpus, name):
+    machine(gpus)
+    with pytest.raises(UserError) as error:
+        resolve_device(name)
+    message = str(error.value)
+    assert len(message.splitlines()) == 1
+    assert f"'{name}' does not exist" in message
+    assert f"has {gpus} CUDA" in message or name == "mps"
+    assert not recwarn.list
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="PyTorch refuses what the pattern lets through")
+@pytest.mark.parametrize("name", ["cuda:01", "cuda:00", "cuda:\N{ARABIC-INDIC DIGIT ONE}"])
+def test_number_that_pytorch_would_not_read(machine, name):
+    machine(2)
+    try:
+        device = resolve_device(name)
+    except UserError:
+        return
+    assert device in (torch.device("cuda:0"), torch.device("cuda:1"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "gpu", "CPU", "Cuda", "cpu:0", "cuda:", "cuda:-1", "cuda:x", "cuda:1.0", "cuda 1", "cuda:0,1", "tpu", "1"],
+)
+def test_unknown_name_is_an_error(machine, recwarn, name):
+    machine(2)
+    with pytest.raises(UserError) as error:
+        resolve_device(name)
+    message = str(error.value)
+    assert len(message.splitlines()) == 1
+    assert f"unknown device '{name}'" in message
+    assert not recwarn.list

@@ -1,0 +1,79 @@
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from d2l_softmax import scratch
+
+DTYPES = [torch.float32, torch.float64]
+
+
+@st.composite
+def logits_and_labels(draw):
+    """Logits of any size up to ±1e4, some of them extreme, with labels."""
+    batch, classes = draw(st.integers(1, 12)), draw(st.integers(1, 20))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+    scale = draw(st.sampled_from([0.0, 1e-4, 1.0, 100.0, 1e4]))
+    logits = (torch.rand(batch, classes, generator=generator, dtype=torch.float64) * 2 - 1) * scale
+    extreme = torch.rand(batch, classes, generator=generator) < draw(st.sampled_from([0.0, 0.3]))
+    logits[extreme] = draw(st.sampled_from([-1e4, 1e4, 0.0]))
+    y = torch.randint(0, classes, (batch,), generator=generator)
+    return logits.to(draw(st.sampled_from(DTYPES))), y
+
+
+@settings(deadline=None)
+@given(logits_and_labels())
+def test_softmax_is_pytorchs(case):
+    logits, _ = case
+    assert_close(scratch.softmax(logits), F.softmax(logits, dim=1))
+
+
+@settings(deadline=None)
+@given(logits_and_labels())
+def test_cross_entropy_and_its_gradient_are_pytorchs(case):
+    logits, y = case
+    ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    our_losses = scratch.cross_entropy(ours, y)
+    their_losses = F.cross_entropy(theirs, y, reduction="none")
+    assert our_losses.shape == (len(y),)
+    assert our_losses.isfinite().all()
+    assert_close(our_losses, their_losses)
+    our_losses.sum().backward()
+    their_losses.sum().backward()
+    assert_close(ours.grad, theirs.grad)
+
+
+def test_cross_entropy_of_probabilities_is_the_books_example():
+    y_hat = torch.tensor([[0.1, 0.3, 0.6], [0.3, 0.2, 0.5]])
+    losses = scratch.cross_entropy_of_probabilities(y_hat, torch.tensor([0, 2]))
+    assert_close(losses, torch.tensor([2.3026, 0.6931]), atol=5e-5, rtol=0)
+
+
+def test_both_forms_of_cross_entropy_agree_where_nothing_underflows():
+    logits = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    y = torch.tensor([0, 1, 2, 3, 0, 1])
+    assert_close(scratch.cross_entropy(logits, y), scratch.cross_entropy_of_probabilities(scratch.softmax(logits), y))
+
+
+def test_init_params_are_drawn_as_the_book_says_and_the_same_for_the_same_seed():
+    W, b = scratch.init_params(784, 10, generator=torch.Generator().manual_seed(3), device=torch.device("cpu"))
+    assert W.shape == (784, 10)
+    assert W.requires_grad
+    assert W.is_leaf
+    assert torch.equal(b, torch.zeros(10))
+    assert b.requires_grad
+    # Of 7,840 draws from N(0, 0.01²) the mean strays by 0.01/√7840, the deviation by 0.01/√15680: five of each.
+    assert abs(W.mean().item()) < 5 * 0.01 / 7840**0.5
+    assert abs(W.std().item() - 0.01) < 5 * 0.01 / 15680**0.5
+    again, _ = scratch.init_params(784, 10, generator=torch.Generator().manual_seed(3), device=torch.device("cpu"))
+    other, _ = scratch.init_params(784, 10, generator=torch.Generator().manual_seed(4), device=torch.device("cpu"))
+    assert torch.equal(W, again)
+    assert not torch.equal(W, other)
+
+
+def test_each_classs_weights_lie_contiguous():
+    W, _ = scratch.init_params(784, 10, device=torch.device("cpu"))
+    assert W.T.is_contiguous()
+    (torch.randn(5, 784) @ W).sum().backward()
+    assert W.grad.T.is_contiguous()

@@ -1,0 +1,196 @@
+"""The defects of published versions of this algorithm, by number, each with a test that this one has it not."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from d2l_softmax import MODES, BatchIterator, manual, train_epoch
+from d2l_softmax.cli import main
+
+CPU = torch.device("cpu")
+PACKAGE = Path(manual.__file__).parent
+every_mode = pytest.mark.parametrize("mode", MODES)
+
+
+def build(mode, dtype=torch.float64, **options):
+    return MODES[mode](20, 4, lr=0.1, generator=torch.Generator().manual_seed(0), device=CPU, dtype=dtype, **options)
+
+
+@every_mode
+def test_01_the_short_last_batch_is_divided_by_its_own_size(mode, blobs):
+    images, y = blobs
+    learner = build(mode)
+    W, b = learner.W.clone(), learner.b.clone()
+    X = images[:6].double() / 255
+    # With one batch of 4 and one of 2, the second step uses the mean over its 2 samples.
+    for batch in (slice(0, 4), slice(4, 6)):
+        p = F.softmax(X[batch].flatten(1) @ W + b, dim=1) - F.one_hot(y[batch], 4)
+        W = W - 0.1 * X[batch].flatten(1).T @ p / p.shape[0]
+        b = b - 0.1 * p.mean(dim=0)
+    train_iter = BatchIterator(images[:6], y[:6], 4, device=CPU, dtype=torch.float64)
+    train_epoch(learner.net, train_iter, learner.loss, learner.updater, learner.backward)
+    assert_close(learner.W, W)
+    assert_close(learner.b, b)
+
+
+def test_02_the_seed_comes_first(tmp_path):
+    def weights(name, seed):
+        status = main(
+            [
+                "--dataset",
+                "digits",
+                "--epochs",
+                "1",
+                "--seed",
+                str(seed),
+                "--logdir",
+                str(tmp_path),
+                "--run-name",
+                name,
+            ]
+        )
+        assert status == 0
+        return torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["W"]
+
+    torch.rand(7)
+    first = weights("a", 5)
+    torch.rand(3)
+    assert torch.equal(first, weights("b", 5))
+    assert not torch.equal(first, weights("c", 6))
+
+
+def test_03_test_loss_and_test_accuracy_are_what_their_tags_say(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert main(["--dataset", "digits", "--epochs", "2", "--logdir", str(tmp_path), "--run-name", "run"]) == 0
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    checkpoint = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    from d2l_softmax import load_dataset
+
+    digits = load_dataset("digits")
+    logits = digits.test_images.flatten(1).double() / 16 @ checkpoint["W"].double() + checkpoint["b"].double()
+    loss = F.cross_entropy(logits, digits.test_labels).item()
+    correct = (logits.argmax(dim=1) == digits.test_labels).double().mean().item()
+    assert events.Scalars("loss/test")[-1].value == pytest.approx(loss, rel=1e-5)
+    assert events.Scalars("accuracy/test")[-1].value == pytest.approx(correct, rel=1e-5)
+
+
+class CountReads(TorchDispatchMode):
+    """Counts the reads that make a processor wait for its device."""
+
+    def __init__(self):
+        super().__init__()
+        self.reads = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.reads += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@every_mode
+def test_04_nothing_is_read_from_the_device_within_an_epoch(mode, blobs):
+    def reads(batch_size):
+        learner = build(mode)
+        train_iter = BatchIterator(*blobs, batch_size, seed=0, device=CPU, dtype=torch.float64)
+        with CountReads() as count:
+            train_epoch(learner.net, train_iter, learner.loss, learner.updater, learner.backward)
+        return count.reads
+
+    assert reads(10) == reads(700) <= 3
+
+
+def test_05_images_are_decoded_once_and_batches_drawn_by_index(blobs):
+    data_iter = BatchIterator(*blobs, 64, seed=0, device=CPU)
+    before = data_iter.images.data_ptr()
+    for X, _ in data_iter:
+        assert X.device == CPU
+    assert data_iter.images.data_ptr() == before
+    assert data_iter.images.dtype == torch.uint8
+    # No data loader that works image by image, in any module that runs in an epoch.
+    for module in PACKAGE.glob("*.py"):
+        names = {node.id for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Name)}
+        assert not names & {"DataLoader", "ToTensor"}, module.name
+
+
+def test_06_every_run_has_a_folder_of_its_own(tmp_path):
+    for _ in range(2):
+        assert main(["--dataset", "digits", "--epochs", "1", "--logdir", str(tmp_path)]) == 0
+    runs = list(tmp_path.iterdir())
+    assert len(runs) == 2
+    assert all(len(list(run.glob("events.out.tfevents.*"))) == 1 for run in runs)
+
+
+@every_mode
+@pytest.mark.parametrize("size", [1e4, 1e30])
+def test_07_loss_and_gradient_are_right_for_logits_that_overflow_exp(mode, size):
+    learner = build(mode)
+    learner.W.zero_()
+    learner.b.copy_(torch.tensor([size, -size, 0.0, size / 2]))
+    X, y = torch.rand(4, 20, dtype=torch.float64), torch.tensor([1, 0, 2, 3])
+    logits = learner.net(X)
+    losses = learner.loss(logits, y)
+    oracle = (X @ learner.W + learner.b).requires_grad_()
+    expected = F.cross_entropy(oracle, y, reduction="none")
+    assert losses.isfinite().all()
+    assert_close(losses.detach(), expected.detach())
+    learner.updater.zero_grad()
+    learner.backward(learner.net, learner.loss, losses)
+    before = learner.b.clone()
+    learner.W.zero_()
+    learner.b.zero_()
+    learner.updater.step()
+    expected.mean().backward()
+    assert_close(learner.b, -0.1 * oracle.grad.sum(dim=0))
+    assert before.isfinite().all()
+
+
+def test_08_a_criterions_backward_pass_gives_the_same_twice():
+    criterion = manual.CrossEntropy()
+    criterion(torch.randn(5, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3, 0]))
+    first = criterion.backward().clone()
+    assert torch.equal(criterion.backward(), first)
+
+
+@every_mode
+def test_09_the_epochs_loss_is_a_mean_over_samples_not_over_batches(mode, blobs):
+    images, y = blobs
+    learner = build(mode)
+    for group in learner.updater.param_groups:
+        group["lr"] = 0.0
+    train_iter = BatchIterator(images, y, 512, seed=0, device=CPU, dtype=torch.float64)
+    loss, _ = train_epoch(learner.net, train_iter, learner.loss, learner.updater, learner.backward)
+    logits = images.double().div(255).flatten(1) @ learner.W + learner.b
+    assert loss == pytest.approx(F.cross_entropy(logits, y).item(), rel=1e-12)
+
+
+def test_10_the_gradient_check_uses_its_sample():
+    linear = manual.Linear(30, 20, device=CPU)
+    X = torch.randn(4, 30, dtype=torch.float64)
+    assert manual.GradientCheck(linear, sample=7)(X).checked == 3 * 7
+    assert manual.GradientCheck(linear, sample=10**6)(X).checked == 4 * 30 + 30 * 20 + 20
+
+
+def test_11_the_concise_mode_makes_no_parameters_that_nothing_uses():
+    learner = build("concise")
+    parameters = list(learner.net.parameters())
+    assert [tuple(p.shape) for p in parameters] == [(4, 20), (4,)]
+    learner.loss(learner.net(torch.rand(3, 20, dtype=torch.float64)), torch.tensor([0, 1, 2])).sum().backward()
+    assert all(p.grad is not None for p in parameters)
+
+
+def test_12_every_data_set_has_an_https_mirror_checksums_and_there_are_images_without_a_network():
+    import torchvision.datasets
+
+    from d2l_softmax.data import TORCHVISION, load_dataset
+    from d2l_softmax.download import HTTPS_MIRRORS
+
+    for name in TORCHVISION.values():
+        assert HTTPS_MIRRORS[name].startswith("https://")
+        assert all(len(md5) == 32 for _, md5 in getattr(torchvision.datasets, name).resources)
+    assert len(load_dataset("digits").train_labels) == 1437
