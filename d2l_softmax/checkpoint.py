@@ -162,6 +162,17 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
+def discard_remains(folder: Path, found: tuple[dict[str, Any], Path] | None) -> None:
+    """Remove what a killed process left half-written, and a last checkpoint that was not the one `found`.
+
+    A damaged one must not take the place of the good one before it.
+    """
+    if found is not None and found[1].name == PREVIOUS:
+        (folder / LAST).unlink(missing_ok=True)
+    for partial in folder.glob(".*.*.*"):
+        partial.unlink()
+
+
 def restore(checkpoint: dict[str, Any], learner: Learner, generator: torch.Generator, path: Path) -> None:
     """Put a learner and the generator of its order where the checkpoint left them.
 

@@ -1,6 +1,7 @@
 """The command line: settings in, the table and the way to the curves out."""
 
 import argparse
+import itertools
 import os
 import shlex
 import shutil
@@ -9,6 +10,7 @@ import warnings
 from dataclasses import fields
 from pathlib import Path
 
+from d2l_softmax import distributed
 from d2l_softmax.compare import compare
 from d2l_softmax.data import DATASETS
 from d2l_softmax.errors import UserError
@@ -17,6 +19,7 @@ from d2l_softmax.init import INITIALISERS
 from d2l_softmax.modes import MODES
 from d2l_softmax.schedule import SCHEDULES
 from d2l_softmax.settings import DTYPES, PIXELS, Settings
+from d2l_softmax.sweep import SWEPT, sweep
 
 COMPARE = "compare"
 DEFAULTS = {field.name: field.default for field in fields(Settings)} | {"modes": ",".join(MODES)}
@@ -34,7 +37,7 @@ class _Help(argparse.HelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         default = DEFAULTS.get(action.dest)
-        return f"{action.help} (default: {default})" if default is not None else action.help
+        return action.help if default is None or action.nargs == 0 else f"{action.help} (default: {default})"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,11 +57,19 @@ def parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--modes", metavar="A,B,…", help="which to compare")
     what.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
-    what.add_argument("--batch-size", type=int, metavar="N", help="images a step")
-    what.add_argument("--lr", type=float, metavar="X", help="learning rate")
+    what.add_argument(
+        "--batch-size",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="images a step; several values, here or below, make a sweep",
+    )
+    what.add_argument("--lr", type=float, nargs="+", metavar="X", help="learning rate")
     what.add_argument("--lr-schedule", metavar="|".join(SCHEDULES), help="how it changes from epoch to epoch")
-    what.add_argument("--momentum", type=float, metavar="X", help="of the gradient descent, at least 0 and below 1")
-    what.add_argument("--weight-decay", type=float, metavar="X", help="factor of the L2 penalty")
+    what.add_argument(
+        "--momentum", type=float, nargs="+", metavar="X", help="of the gradient descent, at least 0 and below 1"
+    )
+    what.add_argument("--weight-decay", type=float, nargs="+", metavar="X", help="factor of the L2 penalty")
     what.add_argument("--init", metavar="|".join(INITIALISERS), help="how the weights are drawn")
     what.add_argument("--seed", type=int, metavar="N", help="of the weights and of the order of the images")
     data = parser.add_argument_group("on what")
@@ -77,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--dtype", metavar="|".join(DTYPES), help="precision of the arithmetic")
     where.add_argument(
         "--eval-every", type=int, metavar="STEPS", help="evaluate within the epochs too; default: do not"
+    )
+    where.add_argument(
+        "--no-figures", dest="figures", action="store_false", help="draw no pictures; matplotlib is then not loaded"
     )
     where.add_argument("--checkpoint-every", type=int, metavar="N", help="epochs between checkpoints")
     where.add_argument(
@@ -100,7 +114,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except UserError as error:
-        print(f"train.py: error: {error}", file=sys.stderr)
+        if distributed.is_first():
+            print(f"train.py: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("train.py: interrupted", file=sys.stderr)
@@ -115,11 +130,43 @@ def _dispatch(options: dict) -> int:
     modes = options.pop("modes", None)
     if modes is not None and options.get("mode") != COMPARE:
         raise UserError(f"--modes {modes} is for --mode {COMPARE}")
+    swept = {name: options[name] for name in SWEPT if name in options}
+    combinations = [options | dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
+    if len(combinations) > 1:
+        if "resume" in options or options.get("mode") == COMPARE:
+            raise UserError("several values make a sweep, which goes neither with --resume nor with --mode compare")
+        _refuse_in_parallel("a sweep")
+        return _sweep([Settings(**combination) for combination in combinations])
+    (options,) = combinations
     if "resume" in options:
         return _say_how_it_ended(resume(Path(options.pop("resume")), options))
     if options.get("mode") == COMPARE:
+        _refuse_in_parallel("a comparison")
         return _compare((DEFAULTS["modes"] if modes is None else modes).split(","), options)
     return _say_how_it_ended(run(Settings(**options)))
+
+
+def _refuse_in_parallel(what: str) -> None:
+    if distributed.launched():
+        raise UserError(f"torchrun's processes train one run together, not {what}: start it with python")
+
+
+def _sweep(combinations: list[Settings]) -> int:
+    finished = sweep(combinations)
+    judge = "validation" if combinations[0].validation else "test"
+    width = max(len(run.name) for run in finished.runs)
+    print(f"\n{'':{width}}  train loss  train acc  {judge} loss  {judge} acc   sorted by {judge} accuracy")
+    for one in finished.runs:
+        figures = one.last._asdict()
+        print(
+            f"{one.name:{width}}  {figures['train_loss']:10.4f}  {figures['train_accuracy']:9.4f}  "
+            f"{figures[f'{judge}_loss']:{len(judge) + 5}.4f}  {figures[f'{judge}_accuracy']:{len(judge) + 4}.4f}"
+            + ("" if one.diverged_in is None else f"   diverged in epoch {one.diverged_in}")
+        )
+    if judge == "test":
+        print("Choosing a value by its test accuracy flatters it: hold images back with --validation N to choose by.")
+    _say_where(finished.folder, finished.folder)
+    return 0
 
 
 def _compare(modes: list[str], options: dict) -> int:

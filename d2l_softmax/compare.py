@@ -10,7 +10,7 @@ import torch
 
 from d2l_softmax.errors import UserError
 from d2l_softmax.event_log import EventLog
-from d2l_softmax.experiment import Job, Setup, headline, make_job, prepare, recording
+from d2l_softmax.experiment import Job, Setup, explained_divergence, headline, make_job, prepare, recording
 from d2l_softmax.run_folder import CsvFile, create_run_folder
 from d2l_softmax.settings import Settings
 from d2l_softmax.training import EpochResult
@@ -62,12 +62,16 @@ def compare(settings: Settings, modes: list[str]) -> Comparison:
     folder = create_run_folder(settings.logdir, f"{setup.dataset.name}-compare", settings.run_name)
     drifts: list[Drift] = []
     explained: list[Drift] = []
+    history: list[list[EpochResult]] = []
     with ExitStack() as stack:
+        stack.enter_context(explained_divergence(settings, folder))
         jobs, listeners = {}, {}
         for mode in modes:
             (folder / mode).mkdir()
             job = make_job(settings_of[mode], setup)
-            jobs[mode], listeners[mode] = stack.enter_context(recording(settings_of[mode], setup, job, folder / mode))
+            jobs[mode], listeners[mode], _ = stack.enter_context(
+                recording(settings_of[mode], setup, job, folder / mode)
+            )
         drift_log = EventLog(folder / "drift")
         stack.callback(drift_log.close)
         drift_table = CsvFile(folder / "drift.csv", ["epoch", *Drift._fields])
@@ -89,7 +93,18 @@ def compare(settings: Settings, modes: list[str]) -> Comparison:
             drift_table.add([epoch, *drift])
             drift_log.add({f"drift/{name}": value for name, value in drift._asdict().items()}, epoch)
             print(f"       largest difference: weights {drift.weights:.1e}, loss {drift.loss:.1e}", flush=True)
+            history.append(results)
+        if settings.figures:
+            _draw(folder, drift_log, dict(zip(modes, zip(*history, strict=True), strict=True)), drifts)
     return Comparison(folder, drifts, explained)
+
+
+def _draw(folder: Path, log: EventLog, results_by_mode: dict, drifts: list[Drift]) -> None:
+    from d2l_softmax import figures
+    from d2l_softmax.gallery import show
+
+    show(folder / "curves.png", log.writer, "curves", figures.modes(results_by_mode), len(drifts))
+    show(folder / "drift.png", log.writer, "drift", figures.drift(drifts), len(drifts))
 
 
 def _twin(settings: Settings, setup: Setup) -> Job:

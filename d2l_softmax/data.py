@@ -80,6 +80,9 @@ class BatchIterator:
         scale: with 255, X is what torchvision's `ToTensor` gives: 0 to 1.
         device: where the data set is kept and the batches appear; default `try_gpu()`.
         dtype: of X, a floating-point type.
+
+    Raises:
+        ValueError: `batch_size` is below 1, or the images are no bytes.
     """
 
     def __init__(
@@ -93,6 +96,8 @@ class BatchIterator:
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ):
+        if batch_size < 1 or images.dtype != torch.uint8:
+            raise ValueError(f"got a batch_size of {batch_size} and images of {images.dtype}, not uint8")
         device = try_gpu() if device is None else device
         self.images = images.to(device)
         self.labels = labels.to(device)
@@ -163,23 +168,27 @@ def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = 
     Raises:
         UserError: there is no such data set, it cannot be had, or its files are damaged.
     """
+    try:
+        dataset = _load(name, Path(data_dir))
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename or name}: {error.strerror or error}") from error
+    return dataset if resize is None else _resized(dataset, resize)
+
+
+def _load(name: str, data_dir: Path) -> Dataset:
     if name == "auto":
         try:
-            dataset = _load_named("fashion-mnist", Path(data_dir))
+            return _load_named("fashion-mnist", data_dir)
         except DataUnavailableError as error:
-            warnings.warn(f"{error}. Training on digits instead", stacklevel=2)
-            dataset = _load_digits()
-    elif name in TORCHVISION:
-        dataset = _load_named(name, Path(data_dir))
-    elif name == "digits":
-        dataset = _load_digits()
-    elif Path(name).is_dir():
-        dataset = _load_folder(Path(name))
-    else:
-        raise UserError(
-            f"unknown data set '{name}': use {', '.join(DATASETS)}, or a folder that holds four IDX files"
-        )
-    return dataset if resize is None else _resized(dataset, resize)
+            warnings.warn(f"{error}. Training on digits instead", stacklevel=3)
+            return _load_digits()
+    if name in TORCHVISION:
+        return _load_named(name, data_dir)
+    if name == "digits":
+        return _load_digits()
+    if Path(name).is_dir():
+        return _read_four(Path(name).resolve().name, Path(name), None)
+    raise UserError(f"unknown data set '{name}': use {', '.join(DATASETS)}, or a folder that holds four IDX files")
 
 
 def hold_back(dataset: Dataset, count: int, seed: int) -> Dataset:
@@ -224,10 +233,6 @@ def _load_named(name: str, data_dir: Path) -> Dataset:
                 f"{path} has the wrong checksum (MD5 {actual}, published {md5}): delete it to download it again"
             )
     return _read_four(name, folder, tuple(source.classes))
-
-
-def _load_folder(folder: Path) -> Dataset:
-    return _read_four(folder.resolve().name, folder, None)
 
 
 def _find(folder: Path, stem: str) -> Path | None:

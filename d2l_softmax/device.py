@@ -36,7 +36,7 @@ def resolve_device(name: str) -> torch.device:
         if not torch.backends.mps.is_available():
             raise UserError("device 'mps' does not exist on this machine: use --device cpu or --device auto")
         return torch.device("mps")
-    if match := re.fullmatch(r"cuda:(\d+)", name):
+    if match := re.fullmatch(r"cuda:(0|[1-9][0-9]{0,3})", name):
         count = torch.cuda.device_count()
         if int(match[1]) >= count:
             raise UserError(
@@ -44,4 +44,4 @@ def resolve_device(name: str) -> torch.device:
                 "use --device cpu or --device auto"
             )
         return torch.device(name)
-    raise UserError(f"unknown device '{name}': use auto, cpu, cuda, cuda:N or mps")
+    raise UserError(f"unknown device {name!r}: use auto, cpu, cuda, cuda:N or mps")

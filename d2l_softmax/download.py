@@ -1,6 +1,7 @@
 """Fetching data sets: torchvision downloads and checks, from more than one mirror, and no attempt hangs."""
 
 import errno
+import io
 import os
 import sys
 import tempfile
@@ -18,8 +19,9 @@ HTTPS_MIRRORS = {
     "KMNIST": "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
 }
 
-# A mirror that delivers less than a kilobyte in this time, in seconds, is given up.
+# Seconds until a mirror must have answered, and for each of the pieces of 32 KiB that torchvision writes.
 PATIENCE = 5.0
+PATIENCE_BETWEEN = 30.0
 
 
 class DownloadError(Exception):
@@ -36,29 +38,31 @@ def download(name: str, md5: str, mirrors: list[str], folder: Path) -> None:
         UserError: `folder` cannot be written to.
     """
     reasons = []
-    for mirror in mirrors:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for mirror in mirrors:
+            # Each has a place of its own, because one that was given up may still be writing.
             with tempfile.TemporaryDirectory(dir=folder, prefix=".part-", ignore_cleanup_errors=True) as part:
-                _fetch(mirror + name, Path(part), name, md5)
-                os.replace(Path(part) / name, folder / name)
-            return
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST):
-                raise UserError(
-                    f"cannot write the data set to {folder}: {error.strerror}; name another folder with --data-dir"
-                ) from error
-            reasons.append(f"{mirror}: {error}")
-        except Exception as error:
-            reasons.append(f"{mirror}: {' '.join(str(error).split()) or type(error).__name__}")
+                reason = _fetch(mirror + name, Path(part), name, md5)
+                if reason is None:
+                    os.replace(Path(part) / name, folder / name)
+                    return
+            reasons.append(f"{mirror}: {reason}")
+    except OSError as error:
+        raise UserError(
+            f"cannot write the data set to {folder}: {error.strerror}; name another folder with --data-dir"
+        ) from error
     raise DownloadError("; ".join(reasons))
 
 
-def _fetch(url: str, folder: Path, name: str, md5: str) -> None:
-    """Download one file in a thread of its own, and leave the thread behind when it stalls.
+def _fetch(url: str, folder: Path, name: str, md5: str) -> str | None:
+    """Download one file and return why that failed, or None.
 
-    A time limit on sockets would not do: looking up a host name is not under it, and a server that sends one byte at
-    a time never meets it.
+    It happens in a thread of its own, which is left behind when the mirror stalls. A time limit on sockets would not
+    do: looking up a host name is not under it, and a server that sends one byte at a time never meets it.
+
+    Raises:
+        OSError: `folder` cannot be written to.
     """
     from torchvision.datasets.utils import download_url
 
@@ -72,17 +76,22 @@ def _fetch(url: str, folder: Path, name: str, md5: str) -> None:
 
     print(f"downloading {url}", file=sys.stderr)
     # torchvision draws a progress bar on stderr, which is for terminals only.
-    with nullcontext() if sys.stderr.isatty() else redirect_stderr(open(os.devnull, "w")):
+    with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):
         thread = threading.Thread(target=attempt, daemon=True)
         thread.start()
-        received, deadline = 0, time.monotonic() + PATIENCE
+        # torchvision makes the file when the mirror has answered.
+        received, deadline = -1, time.monotonic() + PATIENCE
         while thread.is_alive():
             thread.join(0.05)
             path = folder / name
-            size = path.stat().st_size if path.exists() else 0
-            if size >= received + 1024:
-                received, deadline = size, time.monotonic() + PATIENCE
+            size = path.stat().st_size if path.exists() else -1
+            if size > received:
+                received, deadline = size, time.monotonic() + PATIENCE_BETWEEN
             elif time.monotonic() > deadline:
-                raise TimeoutError(f"no data for {PATIENCE:g} seconds")
-    if failures:
-        raise failures[0]
+                return "it does not answer" if received < 0 else "it has stopped sending"
+    if not failures:
+        return None
+    (error,) = failures
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+    return " ".join(str(error).split()) or type(error).__name__

@@ -10,12 +10,12 @@ from d2l_softmax.training import EpochResult
 class EventLog:
     """A listener that writes `loss/…` and `accuracy/…` of `train`, `test` and, where there is one, `validation`.
 
-    The steps of TensorBoard are epochs, from 1. A resumed run names the first step it writes again; TensorBoard then
-    forgets what an earlier process wrote from there on.
+    The steps of TensorBoard are epochs, from 1; 0 is the start. A process that continues a run says how many steps are
+    done, and TensorBoard forgets whatever an earlier process wrote after them.
     """
 
-    def __init__(self, folder: Path, first_step: int | None = None):
-        self.writer = SummaryWriter(str(folder), purge_step=first_step)
+    def __init__(self, folder: Path, steps_done: int = 0):
+        self.writer = SummaryWriter(str(folder), purge_step=steps_done + 1 if steps_done else 0)
 
     def __call__(self, result: EpochResult) -> None:
         """Write the points of one epoch, so that TensorBoard sees them at once."""

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from d2l_softmax.checkpoint import LAST, PREVIOUS, Checkpoints, load_last, restore
+from d2l_softmax import distributed
+from d2l_softmax.checkpoint import Checkpoints, discard_remains, load_last, restore
 from d2l_softmax.console import EpochTable, with_progress
 from d2l_softmax.data import BatchIterator, Dataset, hold_back, load_dataset
 from d2l_softmax.device import resolve_device
@@ -52,18 +53,29 @@ class Job(NamedTuple):
 
     def epochs(self, num_epochs: int) -> Iterator[EpochResult]:
         """Train, an epoch whenever a result is asked for, until there are `num_epochs`."""
-        net, loss, updater, *_, backward = self.learner
-        return epochs(
+        net, loss, updater, *_, backward = distributed.together(self.learner)
+        splits = {"train": self.train_iter, "test": self.test_iter, "validation": self.validation_iter}
+        parts = {name: distributed.part_of(data_iter) for name, data_iter in splits.items()}
+        for result in epochs(
             net,
-            self.train_iter,
-            self.test_iter,
+            parts["train"],
+            parts["test"],
             loss,
             num_epochs,
             updater,
             backward=backward,
-            validation_iter=self.validation_iter,
+            validation_iter=parts["validation"],
             first_epoch=len(self.history) + 1,
-        )
+        ):
+            yield distributed.combined(result, **parts)
+
+
+class Recording(NamedTuple):
+    """A job that is being recorded: its listeners, who must hear of every epoch, and its curves."""
+
+    job: Job
+    listeners: list[Listener]
+    event_log: EventLog | None
 
 
 class Run(NamedTuple):
@@ -81,10 +93,12 @@ def prepare(settings: Settings) -> Setup:
         UserError: the device does not exist, the data cannot be had or are damaged.
     """
     torch.manual_seed(settings.seed)
-    device = resolve_device(settings.device)
+    device = distributed.local_device(resolve_device(settings.device))
     if device.type == "mps" and settings.dtype == "float64":
         raise UserError("--dtype float64 does not exist on MPS: use --device cpu or --dtype float32")
-    dataset = load_dataset(settings.dataset, settings.data_dir, settings.resize)
+    dataset = distributed.first_then_others(
+        lambda: load_dataset(settings.dataset, settings.data_dir, settings.resize)
+    )
     if settings.validation:
         dataset = hold_back(dataset, settings.validation, settings.seed)
     return Setup(dataset, device)
@@ -123,37 +137,61 @@ def make_job(settings: Settings, setup: Setup) -> Job:
 
 
 @contextmanager
-def recording(settings: Settings, setup: Setup, job: Job, folder: Path) -> Iterator[tuple[Job, list[Listener]]]:
-    """Fill the run's folder while the block trains: give the job to train and its listeners.
+def recording(settings: Settings, setup: Setup, job: Job, folder: Path) -> Iterator[Recording]:
+    """Fill the run's folder while the block trains the recording's job and tells its listeners.
 
-    Whatever ends the block, the curves are flushed and the last epoch's checkpoint is written.
+    Whatever ends the block, the curves are flushed and the last epoch's checkpoint is written. Of several processes
+    only the first writes.
 
     Raises:
-        UserError: the folder cannot be written, or the loss stopped being finite.
+        UserError: the folder cannot be written.
     """
+    rate = LearningRate(job.learner.updater, settings.lr, settings.lr_schedule, settings.epochs)
+    if not distributed.is_first():
+        yield Recording(job, [rate], None)
+        return
     try:
         with ExitStack() as stack:
             stack.enter_context(locked(folder))
             write_config(folder, _config(settings, setup))
             validation = job.validation_iter is not None
             metrics = MetricsFile(folder, validation, job.history)
-            event_log = EventLog(folder, len(job.history) + 1 if job.history else None)
+            event_log = EventLog(folder, len(job.history))
             stack.callback(event_log.close)
             checkpoints = Checkpoints(folder, job.learner, job.generator, settings.checkpoint_every, job.history)
             stack.callback(checkpoints.flush)
             if settings.eval_every is not None:
                 job, step_table = _with_midway(settings, job, folder)
                 stack.callback(step_table.close)
-            rate = LearningRate(job.learner.updater, settings.lr, settings.lr_schedule, settings.epochs)
+            event_log.writer.add_text("settings", _as_table(settings), 0)
             # The checkpoint comes last: what it says has been done must have been written by everyone else.
-            yield job, [metrics, event_log, rate, checkpoints]
-    except DivergedError as error:
-        kept = {1: "its settings are", 2: "epoch 1 is"}.get(error.epoch, f"epochs 1 to {error.epoch - 1} are")
-        raise UserError(f"{error}: {kept} kept in {folder}; try a smaller --lr than {settings.lr:g}") from error
+            listeners = [metrics, event_log, rate, checkpoints]
+            if not settings.figures:
+                yield Recording(job, listeners, event_log)
+                return
+            from d2l_softmax.gallery import Gallery
+
+            gallery = Gallery(folder, event_log.writer, setup.dataset, job.learner, job.test_iter, job.history)
+            yield Recording(job, [gallery, *listeners], event_log)
+            gallery.finish()
     except BrokenPipeError:
         raise
     except OSError as error:
         raise UserError(f"cannot write the run to {folder}: {error.strerror or error}") from error
+
+
+@contextmanager
+def explained_divergence(settings: Settings, folder: Path) -> Iterator[None]:
+    """Turn a loss that stopped being finite into words for the user.
+
+    Raises:
+        UserError: it did.
+    """
+    try:
+        yield
+    except DivergedError as error:
+        kept = {1: "its settings are", 2: "epoch 1 is"}.get(error.epoch, f"epochs 1 to {error.epoch - 1} are")
+        raise UserError(f"{error}: {kept} kept in {folder}; try a smaller --lr than {settings.lr:g}") from error
 
 
 def run(settings: Settings) -> Run:
@@ -163,10 +201,12 @@ def run(settings: Settings) -> Run:
         UserError: the settings ask for what this machine does not have, the data are damaged, the folder cannot be
             written, or the loss stopped being finite.
     """
+    distributed.connect()
     if settings.run_name is not None:
         check_run_name(settings.logdir, settings.run_name)
     setup = prepare(settings)
-    folder = create_run_folder(settings.logdir, f"{setup.dataset.name}-{settings.mode}", settings.run_name)
+    label = f"{setup.dataset.name}-{settings.mode}"
+    folder = distributed.from_first(lambda: create_run_folder(settings.logdir, label, settings.run_name))
     return _train(settings, setup, make_job(settings, setup), folder)
 
 
@@ -181,10 +221,9 @@ def resume(folder: Path, given: dict[str, Any]) -> Run:
     Raises:
         UserError: there is no such run, it is being written, a setting contradicts it, or as `run`.
     """
-    config = read_config(folder)
+    distributed.connect()
+    config, found = distributed.from_first(lambda: _read(folder))
     settings = _continued(folder, config, given)
-    with locked(folder):
-        found = load_last(folder)
     history = () if found is None else tuple(EpochResult(*result) for result in found[0]["history"])
     if len(history) >= settings.epochs:
         print(f"{folder} already has {len(history)} epochs: name more with --epochs to train on")
@@ -194,13 +233,9 @@ def resume(folder: Path, given: dict[str, Any]) -> Run:
         raise UserError(f"the data set is not the one that {folder} was trained on: its checksum differs")
     job = make_job(settings, setup)
     if found is not None:
-        checkpoint, path = found
-        restore(checkpoint, job.learner, job.generator, path)
-        if path.name == PREVIOUS:
-            # The last one is damaged, and must not take the place of this one.
-            (folder / LAST).unlink(missing_ok=True)
-    for leftover in folder.glob(".*.pt.*"):
-        leftover.unlink()
+        restore(found[0], job.learner, job.generator, found[1])
+    if distributed.is_first():
+        discard_remains(folder, found)
     return _train(settings, setup, job._replace(history=history), folder)
 
 
@@ -215,11 +250,21 @@ def headline(what: str, settings: Settings, setup: Setup) -> str:
     )
 
 
+def _read(folder: Path) -> tuple[dict, tuple[dict, Path] | None]:
+    """The settings of a run that nobody is writing, and its last good checkpoint."""
+    config = read_config(folder)
+    with locked(folder):
+        return config, load_last(folder)
+
+
 def _train(settings: Settings, setup: Setup, job: Job, folder: Path) -> Run:
     results = list(job.history)
     with Stop() as stop:
         try:
-            with recording(settings, setup, job, folder) as (job, listeners):
+            with (
+                explained_divergence(settings, folder),
+                recording(settings, setup, job, folder) as (job, listeners, _),
+            ):
                 print(headline(settings.mode, settings, setup), flush=True)
                 listeners.insert(0, EpochTable(job.validation_iter is not None))
                 job = job._replace(train_iter=with_progress(job.train_iter, len(results) + 1, settings.epochs))
@@ -230,6 +275,7 @@ def _train(settings: Settings, setup: Setup, job: Job, folder: Path) -> Run:
                             listener(result)
         except StoppedError as stopped:
             return Run(folder, results, stopped.signum)
+    distributed.disconnect()
     return Run(folder, results)
 
 
@@ -251,12 +297,17 @@ def _continued(folder: Path, config: dict, given: dict[str, Any]) -> Settings:
         was = getattr(settings, name)
         if name == "epochs" and settings.lr_schedule != "constant" and value != was:
             raise UserError(f"--epochs {value} contradicts {folder}, whose learning rates end at epoch {was}")
-        if name not in ("epochs", "device", "data_dir") and value != was:
+        if name not in ("epochs", "device", "data_dir", "figures") and value != was:
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} {value} contradicts {folder}, which has {option} {was}")
     # What was chosen for the run is what it goes on with, whatever the choice would be today.
     chosen = {"dataset": config["data"]["name"]} if settings.dataset == "auto" else {}
     return Settings(**(asdict(settings) | chosen | given))
+
+
+def _as_table(settings: Settings) -> str:
+    rows = (f"| {name} | {value} |" for name, value in asdict(settings).items() if value is not None)
+    return "\n".join(["| setting | value |", "| --- | --- |", *rows])
 
 
 def _config(settings: Settings, setup: Setup) -> dict:

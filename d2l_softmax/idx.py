@@ -56,6 +56,8 @@ def _read(path: Path, rank: int, reader) -> Tensor:
             return reader(plain)
     except OSError as error:
         raise UserError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise UserError(f"{path} holds more than fits into memory") from error
 
 
 def _extract(path: Path, plain: Path, rank: int) -> None:

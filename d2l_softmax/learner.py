@@ -24,6 +24,7 @@ class Learner(NamedTuple):
         `torch.optim.Optimizer` has them.
     W, b: the weights (features, classes) and bias (classes,), sharing memory with what the net computes with, so
         that copying into them sets the network.
+    gradients: returns the gradients of W and b that the last backward pass left, which may be changed in place.
     backward: `backward(net, loss, losses)` computes the gradient of the batch's mean loss. It is the one seam that a
         mode without autograd needs.
     """
@@ -33,4 +34,5 @@ class Learner(NamedTuple):
     updater: Any
     W: Tensor
     b: Tensor
+    gradients: Callable[[], list[Tensor]]
     backward: Callable[[Any, Any, Tensor], None] = autograd_backward

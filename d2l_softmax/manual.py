@@ -376,4 +376,4 @@ def build(
     )
     net = Sequential(Flatten(), linear)
     updater = SGD(net, lr, momentum, weight_decay)
-    return Learner(net, CrossEntropy(), updater, linear.W, linear.b, backward)
+    return Learner(net, CrossEntropy(), updater, linear.W, linear.b, net.gradients, backward)

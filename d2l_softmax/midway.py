@@ -54,7 +54,7 @@ class StepTable:
                 rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= steps_done]
         names = ["step", *(f"{split}_{kind}" for split in splits for kind in ("loss", "accuracy"))]
         self.file = CsvFile(path, names, rows)
-        self.event_log = EventLog(folder / "by-step", steps_done + 1 if steps_done else None)
+        self.event_log = EventLog(folder / "by-step", steps_done)
 
     def __call__(self, step: int) -> None:
         """Evaluate and report."""

@@ -145,4 +145,4 @@ def build(
     W, b = init_params(num_inputs, num_outputs, initialiser, generator=generator, device=device, dtype=dtype)
     net = Net(W, b)
     updater = SGD(net.parameters(), lr, momentum, weight_decay)
-    return Learner(net, cross_entropy, updater, W.detach(), b.detach())
+    return Learner(net, cross_entropy, updater, W.detach(), b.detach(), lambda: [W.grad, b.grad])

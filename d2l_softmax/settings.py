@@ -36,6 +36,7 @@ class Settings:
     init: str = "normal"
     eval_every: int | None = None
     checkpoint_every: int = 1
+    figures: bool = True
     seed: int = 326
     device: str = "auto"
     dtype: str = "float32"

@@ -1,10 +1,20 @@
 """Which device a name means, on machines with and without GPUs."""
 
+import warnings
+
 import pytest
 import torch
 
 from d2l_softmax.device import resolve_device, try_gpu
 from d2l_softmax.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    """Where a warning is not expected, it is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        yield
 
 
 @pytest.fixture
@@ -23,10 +33,9 @@ def machine(monkeypatch):
     ("gpus", "i", "expected"),
     [(0, 0, "cpu"), (0, 1, "cpu"), (1, 0, "cuda:0"), (1, 1, "cpu"), (2, 1, "cuda:1"), (2, 2, "cpu"), (2, 7, "cpu")],
 )
-def test_try_gpu_is_that_gpu_or_the_cpu(machine, recwarn, gpus, i, expected):
+def test_try_gpu_is_that_gpu_or_the_cpu(machine, gpus, i, expected):
     machine(gpus)
     assert try_gpu(i) == torch.device(expected)
-    assert not recwarn.list
 
 
 def test_try_gpu_is_the_first_gpu_by_default(machine):
@@ -53,10 +62,9 @@ def test_try_gpu_is_the_first_gpu_by_default(machine):
         (2, True, "mps", "mps"),
     ],
 )
-def test_name_of_a_device_that_exists(machine, recwarn, gpus, mps, name, expected):
+def test_name_of_a_device_that_exists(machine, gpus, mps, name, expected):
     machine(gpus, mps)
     assert resolve_device(name) == torch.device(expected)
-    assert not recwarn.list
 
 
 @pytest.mark.parametrize("mps", [False, True])
@@ -76,12 +84,11 @@ def test_plain_cuda_without_a_gpu_warns_and_is_the_cpu(machine, mps):
         (0, "cuda:7"),
         (2, "cuda:2"),
         (2, "cuda:7"),
-        (2, "cuda:99999999999999999999"),
         (0, "mps"),
         (2, "mps"),
     ],
 )
-def test_device_that_does_not_exist_is_an_error(machine, recwarn, gpus, name):
+def test_device_that_does_not_exist_is_an_error(machine, gpus, name):
     machine(gpus)
     with pytest.raises(UserError) as error:
         resolve_device(name)
@@ -89,29 +96,26 @@ def test_device_that_does_not_exist_is_an_error(machine, recwarn, gpus, name):
     assert len(message.splitlines()) == 1
     assert f"'{name}' does not exist" in message
     assert f"has {gpus} CUDA" in message or name == "mps"
-    assert not recwarn.list
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="PyTorch refuses what the pattern lets through")
-@pytest.mark.parametrize("name", ["cuda:01", "cuda:00", "cuda:\N{ARABIC-INDIC DIGIT ONE}"])
-def test_number_that_pytorch_would_not_read(machine, name):
+@pytest.mark.parametrize(
+    "name", ["cuda:01", "cuda:00", "cuda:\N{ARABIC-INDIC DIGIT ONE}", "cuda:9999999999", f"cuda:{'9' * 5000}"]
+)
+def test_number_that_pytorch_would_not_read_is_an_error(machine, name):
     machine(2)
-    try:
-        device = resolve_device(name)
-    except UserError:
-        return
-    assert device in (torch.device("cuda:0"), torch.device("cuda:1"))
+    with pytest.raises(UserError) as error:
+        resolve_device(name)
+    assert f"'{name}'" in str(error.value)
 
 
 @pytest.mark.parametrize(
     "name",
     ["", "gpu", "CPU", "Cuda", "cpu:0", "cuda:", "cuda:-1", "cuda:x", "cuda:1.0", "cuda 1", "cuda:0,1", "tpu", "1"],
 )
-def test_unknown_name_is_an_error(machine, recwarn, name):
+def test_unknown_name_is_an_error(machine, name):
     machine(2)
     with pytest.raises(UserError) as error:
         resolve_device(name)
     message = str(error.value)
     assert len(message.splitlines()) == 1
     assert f"unknown device '{name}'" in message
-    assert not recwarn.list

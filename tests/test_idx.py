@@ -11,10 +11,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from idx_files import idx_bytes, write_idx
 
 from d2l_softmax.errors import UserError
 from d2l_softmax.idx import read_images, read_labels
+from tests.idx_files import idx_bytes, write_idx
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
 LABELS = np.array([3, 0, 255, 1, 9], dtype=np.uint8)
@@ -151,13 +151,19 @@ def test_trailer_that_does_not_fit_the_content(tmp_path, position):
     assert "damaged" in fault(read_images, path)
 
 
-def test_trailer_is_checked_beyond_the_last_chunk(tmp_path):
-    images = np.zeros((3, 1 << 10, 1 << 10), dtype=np.uint8)
-    data = bytearray(compressed(idx_bytes(images)))
-    data[-8] ^= 1
-    path = tmp_path / "images.gz"
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20, (1 << 20) + 1, 1 << 21])
+def test_files_are_checked_to_the_end_wherever_it_lies(tmp_path, size):
+    labels = np.arange(size - 8).astype(np.uint8)  # the header takes 8 bytes
+    data = compressed(idx_bytes(labels))
+    path = tmp_path / "labels.gz"
     path.write_bytes(data)
-    assert "damaged" in fault(read_images, path)
+    assert np.array_equal(read_labels(path).numpy(), labels)
+    path.write_bytes(data + compressed(b"x"))
+    assert "too long" in fault(read_labels, path)
+    path.write_bytes(data[:-8] + bytes([data[-8] ^ 1]) + data[-7:])
+    assert "damaged" in fault(read_labels, path)
+    path.write_bytes(data[:-1])
+    assert "truncated" in fault(read_labels, path)
 
 
 @plain_and_gzipped
