@@ -6,11 +6,11 @@ import os
 import shlex
 import shutil
 import sys
-import warnings
 from dataclasses import fields
 from pathlib import Path
 
 from d2l_softmax import distributed
+from d2l_softmax.command import Parser, run_command
 from d2l_softmax.compare import compare
 from d2l_softmax.data import DATASETS
 from d2l_softmax.errors import UserError
@@ -25,13 +25,6 @@ COMPARE = "compare"
 DEFAULTS = {field.name: field.default for field in fields(Settings)} | {"modes": ",".join(MODES)}
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, like every other error here."""
-
-    def error(self, message: str) -> None:
-        raise UserError(f"{message} (see --help)")
-
-
 class _Help(argparse.HelpFormatter):
     """Shows the default of each setting; the parser itself leaves out what was not given."""
 
@@ -42,7 +35,7 @@ class _Help(argparse.HelpFormatter):
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser. What it returns has only what was given; the defaults are those of `Settings`."""
-    parser = _Parser(
+    parser = Parser(
         prog="train.py",
         description="Train softmax regression and write the run into a folder that TensorBoard shows.",
         formatter_class=_Help,
@@ -108,22 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     0: done. 1: the compared modes drifted apart. 2: something for the user to mend. 130: Ctrl-C.
     """
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
-    try:
-        status = _dispatch(vars(parser().parse_args(arguments)))
-        sys.stdout.flush()
-        return status
-    except UserError as error:
-        if distributed.is_first():
-            print(f"train.py: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("train.py: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # Whoever read stdout has gone; the run's folder has all that was done. Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    return run_command("train.py", lambda: _dispatch(vars(parser().parse_args(arguments))))
 
 
 def _dispatch(options: dict) -> int:

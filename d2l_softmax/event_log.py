@@ -10,8 +10,8 @@ from d2l_softmax.training import EpochResult
 class EventLog:
     """A listener that writes `loss/…` and `accuracy/…` of `train`, `test` and, where there is one, `validation`.
 
-    The steps of TensorBoard are epochs, from 1; 0 is the start. A process that continues a run says how many steps are
-    done, and TensorBoard forgets whatever an earlier process wrote after them.
+    The steps of TensorBoard are epochs, from 1; 0 is the start. A process that continues a run says how many steps
+    are done, and TensorBoard forgets whatever an earlier process wrote after them.
     """
 
     def __init__(self, folder: Path, steps_done: int = 0):

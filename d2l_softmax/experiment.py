@@ -108,7 +108,7 @@ def make_job(settings: Settings, setup: Setup) -> Job:
     """Build the mode's learner and put its data on the device."""
     dataset, device = setup
     place = {
-        "scale": dataset.white if settings.pixels == "unit" else 1,
+        "scale": settings.scale(dataset.white),
         "device": device,
         "dtype": getattr(torch, settings.dtype),
     }

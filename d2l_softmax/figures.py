@@ -76,11 +76,7 @@ def weights(W: Tensor, height: int, width: int, classes: Sequence[str], title: s
         classes: one name a class.
         title: what these weights are.
     """
-    columns = _array(W).T.reshape(-1, height, width)
-    if len(columns) > MOST_IMAGES:
-        title = f"{title} (the first {MOST_IMAGES} of {len(columns)} classes)"
-        columns = columns[:MOST_IMAGES]
-    limit = np.abs(columns[np.isfinite(columns)]).max(initial=0) or 1.0
+    columns, limit, title = _columns(W, height, width, title)
     names = [_short(name) for name in classes[: len(columns)]]
     figure = _grid(columns, names, title=title, cmap="RdBu_r", limits=(-limit, limit), extra=0.6)
     axes = figure.axes
@@ -88,6 +84,26 @@ def weights(W: Tensor, height: int, width: int, classes: Sequence[str], title: s
     bar.set_label("weight: a bright pixel speaks for the class (above 0) or against it (below 0)", fontsize=9)
     bar.ax.tick_params(labelsize=9)
     return figure
+
+
+def redraw_weights(figure: Figure, W: Tensor, title: str) -> None:
+    """Put other weights into a figure that `weights` made and that has been drawn, which spares its layout."""
+    figure.set_layout_engine("none")
+    images = [ax.images[0] for ax in figure.axes if ax.images]
+    columns, limit, title = _columns(W, *images[0].get_array().shape, title)
+    for image, column in zip(images, columns, strict=True):
+        image.set_data(column)
+        image.set_clim(-limit, limit)
+    figure.suptitle(title, fontsize=11)
+
+
+def _columns(W: Tensor, height: int, width: int, title: str) -> tuple[np.ndarray, float, str]:
+    """The columns that are drawn as images (n, height, width), the end of their scale, and the title."""
+    columns = _array(W).T.reshape(-1, height, width)
+    if len(columns) > MOST_IMAGES:
+        title = f"{title} (the first {MOST_IMAGES} of {len(columns)} classes)"
+        columns = columns[:MOST_IMAGES]
+    return columns, np.abs(columns[np.isfinite(columns)]).max(initial=0) or 1.0, title
 
 
 def predictions(

@@ -43,6 +43,7 @@ class Gallery:
     ):
         self.folder, self.writer, self.dataset = folder, writer, dataset
         self.learner, self.test_iter, self.history = learner, test_iter, list(history)
+        self.weights: Any = None
         if not history:
             self._samples()
             self._weights(0)
@@ -82,8 +83,11 @@ class Gallery:
     def _weights(self, epoch: int) -> None:
         height, width = self.dataset.train_images.shape[2:]
         title = f"weights after epoch {epoch}" if epoch else "weights at the start"
-        drawn = figures.weights(self.learner.W.cpu(), height, width, self.dataset.classes, title)
-        self._show("weights", drawn, epoch, "weights-at-the-start" if epoch == 0 else "weights")
+        if self.weights is None:
+            self.weights = figures.weights(self.learner.W, height, width, self.dataset.classes, title)
+        else:
+            figures.redraw_weights(self.weights, self.learner.W, title)
+        self._show("weights", self.weights, epoch, "weights-at-the-start" if epoch == 0 else "weights")
 
     def _graph(self) -> None:
         """TensorBoard draws graphs of modules, which only the concise network is."""

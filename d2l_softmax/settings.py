@@ -70,6 +70,10 @@ class Settings:
             if not path.parts or path.is_absolute() or ".." in path.parts:
                 raise UserError(f"--run-name must name a folder inside --logdir, got '{self.run_name}'")
 
+    def scale(self, white: int) -> int:
+        """What bytes are divided by, where `white` is the byte that stands for an intensity of 1."""
+        return white if self.pixels == "unit" else 1
+
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:

@@ -80,27 +80,25 @@ def _train(name: str, settings: Settings, setup: Setup, folder: Path, varied: li
     results: list[EpochResult] = []
     try:
         with recording(settings, setup, make_job(settings, setup), folder) as (job, listeners, event_log):
-            try:
-                for result in job.epochs(settings.epochs):
-                    results.append(result)
-                    for listener in listeners:
-                        listener(result)
-            finally:
-                _add_hparams({name: getattr(settings, name) for name in varied}, results, event_log)
+            values = {name: getattr(settings, name) for name in varied}
+            _add_hparams(values, job.validation_iter is not None, event_log)
+            for result in job.epochs(settings.epochs):
+                results.append(result)
+                for listener in listeners:
+                    listener(result)
     except DivergedError as error:
         return SweepRun(name, settings, results, error.epoch)
     return SweepRun(name, settings, results, None)
 
 
-def _add_hparams(values: dict[str, float], results: list[EpochResult], event_log: EventLog) -> None:
-    """Fill the HParams tab from the run's own folder; `SummaryWriter.add_hparams` would make another below it."""
-    last = results[-1]._asdict() if results else {}
-    metrics = {
-        f"{kind}/{split}": last[f"{split}_{kind}"]
-        for kind in ("loss", "accuracy")
-        for split in ("train", "test", "validation")
-        if last.get(f"{split}_{kind}") is not None
-    }
+def _add_hparams(values: dict[str, float], validation: bool, event_log: EventLog) -> None:
+    """Fill the HParams tab from the run's own folder; `SummaryWriter.add_hparams` would make another below it.
+
+    TensorBoard takes the names of the metrics from whichever run it reads first, so all runs name all of them, and
+    their values from each run's curves.
+    """
+    splits = ("train", "test", "validation") if validation else ("train", "test")
+    metrics = {f"{kind}/{split}": 0.0 for kind in ("loss", "accuracy") for split in splits}
     for summary in hparams(values, metrics):
         event_log.writer._get_file_writer().add_summary(summary)
 

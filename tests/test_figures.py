@@ -1,3 +1,4 @@
+import io
 import subprocess
 import sys
 from typing import NamedTuple
@@ -465,3 +466,17 @@ figures.save(figures.confusion([0, 1, 1], [0, 1, 0], ["a", "b"]), sys.argv[1])
 assert "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.png")], check=True, timeout=60)
+
+
+def test_redrawn_weights_are_those_of_a_new_figure():
+    first, second = (torch.randn(12, 3, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    classes = ["a", "b", "c"]
+    redrawn = figures.weights(first, 4, 3, classes, "before")
+    redrawn.savefig(io.BytesIO())
+    figures.redraw_weights(redrawn, 5 * second, "after")
+    new = figures.weights(5 * second, 4, 3, classes, "after")
+    assert redrawn.get_suptitle() == new.get_suptitle()
+    for ours, theirs in zip(redrawn.axes[:3], new.axes[:3], strict=True):
+        assert np.array_equal(ours.images[0].get_array(), theirs.images[0].get_array())
+        assert ours.images[0].get_clim() == theirs.images[0].get_clim()
+    assert redrawn.axes[3].get_xlim() == new.axes[3].get_xlim()

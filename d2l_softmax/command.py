@@ -1,0 +1,42 @@
+"""How every command of this project behaves: one line for each error, and a status that says what happened."""
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+from d2l_softmax import distributed
+from d2l_softmax.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, like every other error here."""
+
+    def error(self, message: str) -> None:
+        """Raise what argparse has to say as a `UserError`."""
+        raise UserError(f"{message} (see --help)")
+
+
+def run_command(name: str, command: Callable[[], int]) -> int:
+    """Call `command` and return the exit status.
+
+    It is what `command` returns, or 2 for something that the user must mend, 130 for Ctrl-C, 141 where nobody reads
+    what it prints.
+    """
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
+    try:
+        status = command()
+        sys.stdout.flush()
+        return status
+    except UserError as error:
+        if distributed.is_first():
+            print(f"{name}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read stdout has gone, and Python would complain when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
