@@ -1,81 +1,29 @@
-"""Seconds an epoch, training plus evaluation, of every mode beside the textbook loop, on the same machine in one run.
+"""Seconds an epoch, training plus evaluation, of every mode beside its peers, on one machine in one run.
 
     python -m benchmarks.speed --data-dir DIR
 
-The contestants take turns, so that a machine that slows down slows them all; the table gives medians.
+The contestants take turns, so that a machine that slows down slows them all, and each turn gives a ratio of its own;
+the table has medians. With `--out DIR` it is also written as `speed.json` and drawn as `speed.png`.
 """
 
 import argparse
+import json
+import platform
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import torch
-from torch import nn
-from torch.utils.data import DataLoader
 
-from d2l_softmax import MODES, BatchIterator, UserError, load_dataset, train
-from d2l_softmax.data import Dataset
-from d2l_softmax.experiment import EVALUATION_BATCH
-
-BATCH_SIZE, LR, SEED = 256, 0.1, 326
+from benchmarks.peers import BATCH_SIZE, LR, PEERS, Epoch, missing, mode
+from d2l_softmax import MODES, load_dataset
+from d2l_softmax.command import Parser, run_command
 
 
-def mode_epoch(mode: str, dataset: Dataset) -> Callable[[], None]:
-    """One epoch of a mode, training and evaluation."""
-    generator = torch.Generator().manual_seed(SEED)
-    learner = MODES[mode](dataset.num_inputs, len(dataset.classes), lr=LR, generator=generator)
-    train_iter = BatchIterator(dataset.train_images, dataset.train_labels, BATCH_SIZE, seed=SEED)
-    test_iter = BatchIterator(dataset.test_images, dataset.test_labels, EVALUATION_BATCH)
-    net, loss, updater, backward = learner.net, learner.loss, learner.updater, learner.backward
-    return lambda: train(net, train_iter, test_iter, loss, 1, updater, backward=backward)
-
-
-def textbook_epoch(dataset: Dataset, root: Path) -> Callable[[], None]:
-    """One epoch of the loop that everyone copies: torchvision's data set, ToTensor, DataLoader, float(loss)."""
-    from torchvision.datasets import FashionMNIST
-    from torchvision.transforms import ToTensor
-
-    raw = root / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for split, images, labels in (
-        ("train", dataset.train_images, dataset.train_labels),
-        ("t10k", dataset.test_images, dataset.test_labels),
-    ):
-        header = b"".join(n.to_bytes(4, "big") for n in (0x803, len(images), *images.shape[2:]))
-        (raw / f"{split}-images-idx3-ubyte").write_bytes(header + images.numpy().tobytes())
-        header = b"".join(n.to_bytes(4, "big") for n in (0x801, len(labels)))
-        (raw / f"{split}-labels-idx1-ubyte").write_bytes(header + labels.to(torch.uint8).numpy().tobytes())
-    train_loader, test_loader = (
-        DataLoader(FashionMNIST(root, train, ToTensor()), BATCH_SIZE, shuffle=train, num_workers=0)
-        for train in (True, False)
-    )
-    net = nn.Sequential(nn.Flatten(), nn.Linear(dataset.num_inputs, len(dataset.classes)))
-    loss = nn.CrossEntropyLoss()
-    updater = torch.optim.SGD(net.parameters(), lr=LR)
-
-    def epoch() -> None:
-        total = correct = 0.0
-        for X, y in train_loader:
-            y_hat = net(X)
-            batch_loss = loss(y_hat, y)
-            updater.zero_grad()
-            batch_loss.backward()
-            updater.step()
-            total += float(batch_loss.detach()) * len(y)
-            correct += float((y_hat.argmax(dim=1) == y).sum())
-        with torch.no_grad():
-            for X, y in test_loader:
-                correct += float((net(X).argmax(dim=1) == y).sum())
-
-    return epoch
-
-
-def interleaved(contestants: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, after one round that is not counted."""
+def interleaved(contestants: dict[str, Epoch], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each contestant in each round, after one round that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
         for name, contestant in contestants.items():
@@ -83,27 +31,81 @@ def interleaved(contestants: dict[str, Callable[[], None]], rounds: int) -> dict
             contestant()
             if number:
                 seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return seconds
 
 
-def main() -> int:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+def summary(seconds: dict[str, list[float]]) -> dict:
+    """Medians, and for each mode the median over rounds of its ratio to every other contestant in the same round."""
+    ratios = {
+        name: {
+            other: statistics.median(b / a for a, b in zip(seconds[name], seconds[other], strict=True))
+            for other in seconds
+            if other != name
+        }
+        for name in seconds
+        if name in MODES
+    }
+    return {"seconds": {name: statistics.median(values) for name, values in seconds.items()}, "ratios": ratios}
+
+
+def draw(result: dict, path: Path) -> None:
+    """A bar for each contestant, on a logarithmic axis."""
+    from matplotlib.figure import Figure
+
+    from d2l_softmax import figures
+
+    medians = dict(sorted(result["seconds"].items(), key=lambda item: -item[1]))
+    figure = Figure(figsize=(6.4, 3.6), dpi=100, layout="constrained")
+    ax = figure.subplots()
+    colours = ["#0072B2" if name in MODES else "#999999" for name in medians]
+    bars = ax.barh(list(medians), list(medians.values()), color=colours)
+    ax.bar_label(bars, [f" {value:.3f}" for value in medians.values()])
+    ax.set_xscale("log")
+    ax.set_xlim(right=max(medians.values()) * 2.5)
+    ax.set_xlabel("seconds an epoch of Fashion-MNIST, training plus evaluation")
+    figures.save(figure, path)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser."""
+    parser = Parser(prog="benchmarks.speed", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data-dir", default="data", help="holds FashionMNIST/raw/")
     parser.add_argument("--rounds", type=int, default=7, help="timed epochs of each")
-    arguments = parser.parse_args()
-    try:
-        dataset = load_dataset("fashion-mnist", arguments.data_dir)
-    except UserError as error:
-        print(f"speed: error: {error}", file=sys.stderr)
-        return 2
-    with tempfile.TemporaryDirectory() as root:
-        contestants = {"textbook": textbook_epoch(dataset, Path(root))}
-        contestants |= {mode: mode_epoch(mode, dataset) for mode in MODES}
-        medians = interleaved(contestants, arguments.rounds)
-    print("seconds an epoch, training plus evaluation, median of", arguments.rounds)
-    for name, seconds in medians.items():
-        print(f"{name:10s} {seconds:8.3f} {medians['textbook'] / seconds:7.1f}× as fast as the textbook loop")
+    parser.add_argument("--out", type=Path, help="folder for speed.json and speed.png")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print the table and write it; the exit status is 2 for what the user must mend."""
+    return run_command("speed", lambda: _measure(parser().parse_args(arguments)))
+
+
+def _measure(options: argparse.Namespace) -> int:
+    dataset = load_dataset("fashion-mnist", options.data_dir)
+    skipped = [name for name in PEERS if missing(name)]
+    contestants = {name: mode(name, dataset) for name in MODES}
+    contestants |= {name: make(dataset) for name, make in PEERS.items() if name not in skipped}
+    result = summary(interleaved(contestants, options.rounds)) | {
+        "skipped": skipped,
+        "rounds": options.rounds,
+        "batch_size": BATCH_SIZE,
+        "lr": LR,
+        "date": date.today().isoformat(),
+        "machine": {"cpu": platform.machine(), "threads": torch.get_num_threads()},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+    print(f"seconds an epoch, training plus evaluation: median of {options.rounds}, and ratios of the same rounds")
+    names = list(result["ratios"])
+    print(f"{'':15s} {'seconds':>8s}" + "".join(f"{'÷ ' + name:>12s}" for name in names))
+    for name, seconds in result["seconds"].items():
+        cells = (result["ratios"][m].get(name) for m in names)
+        print(f"{name:15s} {seconds:8.3f}" + "".join("           –" if c is None else f"{c:11.2f}×" for c in cells))
+    for name in skipped:
+        print(f"{name:15s}  skipped: not installed (pip install -r requirements-bench.txt)")
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "speed.json").write_text(json.dumps(result, indent=2) + "\n")
+        draw(result, options.out / "speed.png")
     return 0
 
 

@@ -1,0 +1,213 @@
+"""The same training by other means: what each mode is measured against.
+
+Each function takes the data and returns one epoch, training plus evaluation, as a call without arguments.
+"""
+
+import importlib.util
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from d2l_softmax import MODES, BatchIterator, train
+from d2l_softmax.data import Dataset
+from d2l_softmax.experiment import EVALUATION_BATCH
+
+BATCH_SIZE, LR, SEED = 256, 0.1, 326
+Epoch = Callable[[], None]
+
+
+def mode(name: str, dataset: Dataset) -> Epoch:
+    """One of this project's modes."""
+    generator = torch.Generator().manual_seed(SEED)
+    learner = MODES[name](dataset.num_inputs, len(dataset.classes), lr=LR, generator=generator)
+    train_iter = BatchIterator(dataset.train_images, dataset.train_labels, BATCH_SIZE, seed=SEED)
+    test_iter = BatchIterator(dataset.test_images, dataset.test_labels, EVALUATION_BATCH)
+    net, loss, updater, backward = learner.net, learner.loss, learner.updater, learner.backward
+    return lambda: train(net, train_iter, test_iter, loss, 1, updater, backward=backward)
+
+
+def textbook(dataset: Dataset) -> Epoch:
+    """The loop that everyone copies: torchvision's data set, ToTensor, DataLoader, a float read in every step."""
+    from torchvision.datasets import FashionMNIST
+    from torchvision.transforms import ToTensor
+
+    root = tempfile.TemporaryDirectory()
+    raw = Path(root.name) / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for split, images, labels in (
+        ("train", dataset.train_images, dataset.train_labels),
+        ("t10k", dataset.test_images, dataset.test_labels),
+    ):
+        header = b"".join(n.to_bytes(4, "big") for n in (0x803, len(images), *images.shape[2:]))
+        (raw / f"{split}-images-idx3-ubyte").write_bytes(header + images.numpy().tobytes())
+        header = b"".join(n.to_bytes(4, "big") for n in (0x801, len(labels)))
+        (raw / f"{split}-labels-idx1-ubyte").write_bytes(header + labels.to(torch.uint8).numpy().tobytes())
+    loaders = [
+        DataLoader(FashionMNIST(root.name, train, ToTensor()), BATCH_SIZE, shuffle=train, num_workers=0)
+        for train in (True, False)
+    ]
+    return _plain_loop(dataset, *loaders)
+
+
+def tensor_dataset(dataset: Dataset) -> Epoch:
+    """The same loop with the images decoded once, in a `TensorDataset`."""
+    loaders = [
+        DataLoader(TensorDataset(images.float() / 255, labels), BATCH_SIZE, shuffle=shuffle)
+        for images, labels, shuffle in (
+            (dataset.train_images, dataset.train_labels, True),
+            (dataset.test_images, dataset.test_labels, False),
+        )
+    ]
+    return _plain_loop(dataset, *loaders)
+
+
+def _plain_loop(dataset: Dataset, train_loader: DataLoader, test_loader: DataLoader) -> Epoch:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(dataset.num_inputs, len(dataset.classes)))
+    loss = nn.CrossEntropyLoss()
+    updater = torch.optim.SGD(net.parameters(), lr=LR)
+
+    def epoch() -> None:
+        total = correct = 0.0
+        for X, y in train_loader:
+            y_hat = net(X)
+            batch_loss = loss(y_hat, y)
+            updater.zero_grad()
+            batch_loss.backward()
+            updater.step()
+            total += float(batch_loss.detach()) * len(y)
+            correct += float((y_hat.argmax(dim=1) == y).sum())
+        with torch.no_grad():
+            for X, y in test_loader:
+                correct += float((net(X).argmax(dim=1) == y).sum())
+
+    return epoch
+
+
+def numpy_loop(dataset: Dataset) -> Epoch:
+    """Forward, backward and update written out in NumPy."""
+    X, y = _flat(dataset.train_images).numpy(), dataset.train_labels.numpy()
+    X_test, y_test = _flat(dataset.test_images).numpy(), dataset.test_labels.numpy()
+    generator = np.random.default_rng(SEED)
+    # As in the modes, each class's weights lie contiguous, which is the faster way here too.
+    W = generator.normal(0, 0.01, (len(dataset.classes), X.shape[1])).astype(np.float32).T
+    b = np.zeros(W.shape[1], np.float32)
+
+    def epoch() -> None:
+        total = correct = 0
+        order = generator.permutation(len(X))
+        for start in range(0, len(X), BATCH_SIZE):
+            index = order[start : start + BATCH_SIZE]
+            x, k = X[index], np.arange(len(index))
+            logits = x @ W + b
+            logits -= logits.max(axis=1, keepdims=True)
+            correct += (logits.argmax(axis=1) == y[index]).sum()
+            p = np.exp(logits)
+            sums = p.sum(axis=1, keepdims=True)
+            total += (np.log(sums[:, 0]) - logits[k, y[index]]).sum()
+            p /= sums
+            p[k, y[index]] -= 1
+            p *= LR / len(index)
+            np.subtract(W.T, p.T @ x, out=W.T)
+            np.subtract(b, p.sum(axis=0), out=b)
+        logits = X_test @ W + b
+        m = logits.max(axis=1)
+        total += (m + np.log(np.exp(logits - m[:, None]).sum(axis=1)) - logits[np.arange(len(m)), y_test]).sum()
+        correct += (logits.argmax(axis=1) == y_test).sum()
+
+    return epoch
+
+
+def jax_scan(dataset: Dataset) -> Epoch:
+    """An epoch as one jitted `lax.scan` over whole batches, with the last, short one after it."""
+    import jax
+    import jax.numpy as jnp
+
+    X, y = jnp.asarray(_flat(dataset.train_images).numpy()), jnp.asarray(dataset.train_labels.numpy())
+    X_test, y_test = jnp.asarray(_flat(dataset.test_images).numpy()), jnp.asarray(dataset.test_labels.numpy())
+    whole = len(X) // BATCH_SIZE * BATCH_SIZE
+
+    def mean_loss(parameters, x, k):
+        logits = x @ parameters[0].T + parameters[1]
+        losses = jax.nn.logsumexp(logits, axis=1) - jnp.take_along_axis(logits, k[:, None], axis=1)[:, 0]
+        return losses.mean(), (losses.sum(), (logits.argmax(axis=1) == k).sum())
+
+    def step(parameters, index):
+        (_, figures), gradients = jax.value_and_grad(mean_loss, has_aux=True)(parameters, X[index], y[index])
+        return jax.tree.map(lambda p, g: p - LR * g, parameters, gradients), figures
+
+    @jax.jit
+    def run(parameters, key):
+        order = jax.random.permutation(key, len(X))
+        parameters, figures = jax.lax.scan(step, parameters, order[:whole].reshape(-1, BATCH_SIZE))
+        if whole < len(X):
+            parameters, _ = step(parameters, order[whole:])
+        return parameters, figures, mean_loss(parameters, X_test, y_test)
+
+    key = jax.random.key(SEED)
+    state = [
+        (0.01 * jax.random.normal(key, (len(dataset.classes), X.shape[1])), jnp.zeros(len(dataset.classes))),
+        key,
+    ]
+
+    def epoch() -> None:
+        state[1], now = jax.random.split(state[1])
+        state[0], *figures = run(state[0], now)
+        jax.block_until_ready((state[0], figures))
+
+    return epoch
+
+
+def sgd_classifier(dataset: Dataset) -> Epoch:
+    """scikit-learn's SGDClassifier with the log loss, one pass, sample by sample and one class against the rest."""
+    from sklearn.linear_model import SGDClassifier
+
+    X, y = _flat(dataset.train_images).numpy(), dataset.train_labels.numpy()
+    X_test, y_test = _flat(dataset.test_images).numpy(), dataset.test_labels.numpy()
+    model = SGDClassifier(loss="log_loss", learning_rate="constant", eta0=LR / BATCH_SIZE, alpha=0, random_state=SEED)
+
+    def epoch() -> None:
+        model.partial_fit(X, y, classes=np.arange(len(dataset.classes)))
+        model.score(X_test, y_test)
+
+    return epoch
+
+
+def floor(dataset: Dataset) -> Epoch:
+    """What no loop can do without: gather and convert each batch, and the three matrix products, nothing else."""
+    images, test = dataset.train_images.flatten(1), _flat(dataset.test_images)
+    W = torch.randn(len(dataset.classes), images.shape[1])
+    scale, batch = torch.tensor(255.0), torch.empty(BATCH_SIZE, images.shape[1])
+
+    def epoch() -> None:
+        with torch.inference_mode():
+            for index in torch.randperm(len(images)).split(BATCH_SIZE):
+                x = batch[: len(index)].copy_(images.index_select(0, index)).div_(scale)
+                torch.mm(F.linear(x, W).T, x)
+            F.linear(test, W)
+
+    return epoch
+
+
+def _flat(images: torch.Tensor) -> torch.Tensor:
+    return images.flatten(1).float() / 255
+
+
+PEERS: dict[str, Callable[[Dataset], Epoch]] = {
+    "textbook": textbook,
+    "TensorDataset": tensor_dataset,
+    "NumPy": numpy_loop,
+    "JAX scan": jax_scan,
+    "SGDClassifier": sgd_classifier,
+    "floor": floor,
+}
+
+
+def missing(name: str) -> bool:
+    """Whether what a peer needs is not installed."""
+    return name == "JAX scan" and importlib.util.find_spec("jax") is None
