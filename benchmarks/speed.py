@@ -21,12 +21,16 @@ from benchmarks.peers import BATCH_SIZE, LR, PEERS, Epoch, missing, mode
 from d2l_softmax import MODES, load_dataset
 from d2l_softmax.command import Parser, run_command
 
+# Seconds between turns, in which the threads of the last contestant, which wait busily for more, go to sleep.
+PAUSE = 0.3
+
 
 def interleaved(contestants: dict[str, Epoch], rounds: int) -> dict[str, list[float]]:
     """Seconds of each contestant in each round, after one round that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
         for name, contestant in contestants.items():
+            time.sleep(PAUSE)
             start = time.perf_counter()
             contestant()
             if number:

@@ -65,6 +65,31 @@ def _in_mode(net: Any, training: bool) -> Iterator[None]:
         net.train(before)
 
 
+class _Tally:
+    """The mean loss and the accuracy of many batches, worked out for several at a time, which is cheaper."""
+
+    AT_A_TIME = 16
+
+    def __init__(self):
+        self.sums = Accumulator(3)
+        self.waiting: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def add(self, losses: Tensor, logits: Tensor, y: Tensor) -> None:
+        self.waiting.append((losses.detach(), logits.detach(), y))
+        if len(self.waiting) == self.AT_A_TIME:
+            self._work_out()
+
+    def means(self) -> tuple[float, ...]:
+        if self.waiting:
+            self._work_out()
+        return _means(self.sums)
+
+    def _work_out(self) -> None:
+        losses, logits, y = map(torch.cat, zip(*self.waiting, strict=True))
+        self.sums.add(losses.sum(), accuracy(logits, y), len(y))
+        self.waiting.clear()
+
+
 def train_epoch(
     net: Callable[[Tensor], Tensor],
     train_iter: Batches,
@@ -80,7 +105,7 @@ def train_epoch(
     Raises:
         ValueError: `train_iter` is empty.
     """
-    sums = Accumulator(3)
+    tally = _Tally()
     with _in_mode(net, training=True):
         for X, y in train_iter:
             logits = net(X)
@@ -88,8 +113,8 @@ def train_epoch(
             updater.zero_grad()
             backward(net, loss, losses)
             updater.step()
-            sums.add(losses.detach().sum(), accuracy(logits, y), len(y))
-    return _means(sums)
+            tally.add(losses, logits, y)
+    return tally.means()
 
 
 @torch.no_grad()
@@ -101,12 +126,12 @@ def evaluate(
     Raises:
         ValueError: `data_iter` is empty.
     """
-    sums = Accumulator(3)
+    tally = _Tally()
     with _in_mode(net, training=False):
         for X, y in data_iter:
             logits = net(X)
-            sums.add(loss(logits, y).sum(), accuracy(logits, y), len(y))
-    return _means(sums)
+            tally.add(loss(logits, y), logits, y)
+    return tally.means()
 
 
 @torch.no_grad()
