@@ -24,6 +24,9 @@ def run_command(name: str, command: Callable[[], int]) -> int:
     It is what `command` returns, or 2 for something that the user must mend, 130 for Ctrl-C, 141 where nobody reads
     what it prints.
     """
+    if hasattr(sys.stdout, "reconfigure"):
+        # A name or a sign that the terminal cannot show must not end a run.
+        sys.stdout.reconfigure(errors="backslashreplace")
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     try:
         status = command()

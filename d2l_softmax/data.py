@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -101,7 +102,7 @@ class BatchIterator:
         device = try_gpu() if device is None else device
         self.images = images.to(device)
         self.labels = labels.to(device)
-        self.batch_size = batch_size
+        self.batch_size = min(batch_size, len(labels))
         self.generator = None if seed is None else torch.Generator().manual_seed(seed)
         # A tensor, because CUDA divides by a plain number as a product with its rounded reciprocal.
         self.scale = torch.tensor(scale, dtype=dtype, device=device)
@@ -280,11 +281,22 @@ def _load_digits() -> Dataset:
     return Dataset("digits", *tensors, classes=tuple(str(i) for i in range(10)), white=16)
 
 
+def _physical_memory() -> float:
+    """Bytes of memory, or infinity where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):
+        return math.inf
+
+
 def _resized(dataset: Dataset, side: int) -> Dataset:
     """Images of side × side pixels, each as `torchvision.transforms.Resize` makes it of the PIL image."""
     from torchvision.transforms import Resize
     from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
+    needed = side * side * (len(dataset.train_images) + len(dataset.test_images))
+    if needed > _physical_memory():
+        raise UserError(f"--resize {side} would take {needed / 2**30:.0f} GiB for {dataset.name}, more than there is")
     resize = Resize((side, side))
 
     def resized(images: Tensor) -> Tensor:

@@ -344,6 +344,4 @@ def _table(said: list[dict]) -> str:
 
 
 if __name__ == "__main__":
-    # A file may have a name that the terminal cannot show.
-    sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

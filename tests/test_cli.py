@@ -120,6 +120,7 @@ BAD = {
     "seed negative": "--seed -1",
     "seed too large": f"--seed {2**63}",
     "resize 0": "--resize 0",
+    "resize beyond memory": "--resize 99999",
     "validation negative": "--validation -1",
     "validation of everything": "--validation 1437",
     "eval every 0": "--eval-every 0",
@@ -186,7 +187,7 @@ def test_a_loss_that_is_not_finite_names_the_epoch_and_suggests_a_smaller_rate(t
 
 
 def test_a_batch_larger_than_the_data_set_is_one_step(tmp_path):
-    arguments = [*DIGITS, "--logdir", str(tmp_path), "--batch-size", str(10**12), "--run-name"]
+    arguments = [*DIGITS, "--logdir", str(tmp_path), "--batch-size", str(10**30), "--run-name"]
     assert main([*arguments, "run"]) == 0
     assert (
         main(
@@ -207,6 +208,12 @@ def test_a_batch_larger_than_the_data_set_is_one_step(tmp_path):
     )
     figures = [(tmp_path / n / "metrics.csv").read_text().splitlines()[-1].split(",")[1:5] for n in ("run", "b")]
     assert figures[0] == figures[1]
+
+
+def test_a_terminal_that_knows_only_ascii_does_not_end_a_run(tmp_path):
+    done = train(*DIGITS, "--no-figures", "--logdir", tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"8\xd78" in done.stdout
 
 
 def test_validation_and_evaluation_within_an_epoch_are_reported(tmp_path, capsys):
