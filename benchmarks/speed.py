@@ -8,6 +8,7 @@ the table has medians. With `--out DIR` it is also written as `speed.json` and d
 
 import argparse
 import json
+import math
 import platform
 import statistics
 import sys
@@ -23,19 +24,26 @@ from d2l_softmax.command import Parser, run_command
 
 # Seconds between turns, in which the threads of the last contestant, which wait busily for more, go to sleep.
 PAUSE = 0.3
+# Seconds that a turn lasts at least: epochs follow each other, as in training, and their mean is the figure.
+TURN = 0.5
 
 
 def interleaved(contestants: dict[str, Epoch], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each contestant in each round, after one round that is not counted."""
+    """Seconds an epoch of each contestant in each round, after one epoch that is not counted."""
+    epochs = {name: math.ceil(TURN / _timed(contestant, 1)) for name, contestant in contestants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for number in range(rounds + 1):
+    for _ in range(rounds):
         for name, contestant in contestants.items():
             time.sleep(PAUSE)
-            start = time.perf_counter()
-            contestant()
-            if number:
-                seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(_timed(contestant, epochs[name]))
     return seconds
+
+
+def _timed(contestant: Epoch, epochs: int) -> float:
+    start = time.perf_counter()
+    for _ in range(epochs):
+        contestant()
+    return (time.perf_counter() - start) / epochs
 
 
 def summary(seconds: dict[str, list[float]]) -> dict:
