@@ -117,8 +117,13 @@ class CsvFile:
         replace(path, buffer.getvalue().encode())
 
     def add(self, row: Iterable) -> None:
-        """Add one line."""
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+        """Add one line.
+
+        Raises:
+            OSError: the table is gone (it is not begun anew without what it held), or cannot be written.
+        """
+        with self.path.open("r+", newline="", encoding="utf-8") as file:
+            file.seek(0, io.SEEK_END)
             csv.writer(file, lineterminator="\n").writerow(row)
 
 
