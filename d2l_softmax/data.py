@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,14 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from d2l_softmax.device import try_gpu
-from d2l_softmax.download import HTTPS_MIRRORS, DownloadError, download
+from d2l_softmax.catalogue import SOURCES
+from d2l_softmax.device import physical_memory, try_gpu
+from d2l_softmax.download import DownloadError, download
 from d2l_softmax.errors import UserError
 from d2l_softmax.idx import read_images, read_labels
 
-# torchvision's class for each data set that is fetched by name, which is also the name of its folder.
-TORCHVISION = {"fashion-mnist": "FashionMNIST", "mnist": "MNIST", "kmnist": "KMNIST"}
-DATASETS = ("auto", *TORCHVISION, "digits")
+DATASETS = ("auto", *SOURCES, "digits")
 
 # Images that are prepared together: few enough to stay in a processor's cache until they are used.
 BLOCK = 1024
@@ -35,7 +33,7 @@ class Dataset:
     """Images as bytes, with their labels.
 
     name: what the data set is called.
-    train_images, test_images: uint8 (n, 1, height, width), from 0 to `white`.
+    train_images, test_images: uint8 (n, 1, height, width), from 0 to `white`; of extracted files, they are mapped.
     train_labels, test_labels: int64 (n,).
     classes: one name a class.
     validation_images, validation_labels: training images held back, where `hold_back` made some.
@@ -183,7 +181,7 @@ def _load(name: str, data_dir: Path) -> Dataset:
         except DataUnavailableError as error:
             warnings.warn(f"{error}. Training on digits instead", stacklevel=3)
             return _load_digits()
-    if name in TORCHVISION:
+    if name in SOURCES:
         return _load_named(name, data_dir)
     if name == "digits":
         return _load_digits()
@@ -213,27 +211,27 @@ def hold_back(dataset: Dataset, count: int, seed: int) -> Dataset:
 
 
 def _load_named(name: str, data_dir: Path) -> Dataset:
-    import torchvision.datasets
-    from torchvision.datasets.utils import calculate_md5
-
-    source = getattr(torchvision.datasets, TORCHVISION[name])
-    folder = data_dir / source.__name__ / "raw"
-    for archive, md5 in source.resources:
+    source = SOURCES[name]
+    folder = data_dir / source.folder / "raw"
+    for archive, published in source.resources:
         path = _find(folder, Path(archive).stem)
         if path is None:
-            mirrors = [HTTPS_MIRRORS[source.__name__], source.mirrors[0]]
             try:
-                download(archive, md5, mirrors, folder)
+                download(archive, published, source.mirrors, folder)
             except DownloadError as error:
                 raise DataUnavailableError(
                     f"{name} is not in {folder} and could not be downloaded ({error}); "
                     "name a folder that has it with --data-dir"
                 ) from error
-        elif path.suffix == ".gz" and (actual := calculate_md5(path)) != md5:
+        elif path.suffix == ".gz" and (md5 := _md5(path)) != published:
             raise UserError(
-                f"{path} has the wrong checksum (MD5 {actual}, published {md5}): delete it to download it again"
+                f"{path} has the wrong checksum (MD5 {md5}, published {published}): delete it to download it again"
             )
-    return _read_four(name, folder, tuple(source.classes))
+    return _read_four(name, folder, source.classes)
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def _find(folder: Path, stem: str) -> Path | None:
@@ -281,21 +279,13 @@ def _load_digits() -> Dataset:
     return Dataset("digits", *tensors, classes=tuple(str(i) for i in range(10)), white=16)
 
 
-def _physical_memory() -> float:
-    """Bytes of memory, or infinity where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):
-        return math.inf
-
-
 def _resized(dataset: Dataset, side: int) -> Dataset:
     """Images of side × side pixels, each as `torchvision.transforms.Resize` makes it of the PIL image."""
     from torchvision.transforms import Resize
     from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
     needed = side * side * (len(dataset.train_images) + len(dataset.test_images))
-    if needed > _physical_memory():
+    if needed > physical_memory():
         raise UserError(f"--resize {side} would take {needed / 2**30:.0f} GiB for {dataset.name}, more than there is")
     resize = Resize((side, side))
 

@@ -1,5 +1,7 @@
-"""Which device to compute on."""
+"""Which device to compute on, and how much memory this machine has."""
 
+import math
+import os
 import re
 import warnings
 
@@ -45,3 +47,11 @@ def resolve_device(name: str) -> torch.device:
             )
         return torch.device(name)
     raise UserError(f"unknown device {name!r}: use auto, cpu, cuda, cuda:N or mps")
+
+
+def physical_memory() -> float:
+    """Bytes of memory of this machine, or infinity where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):
+        return math.inf

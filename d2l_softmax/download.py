@@ -7,17 +7,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
 
 from d2l_softmax.errors import UserError
-
-# Tried before torchvision's own first mirror, which for Fashion-MNIST and KMNIST is plain HTTP.
-HTTPS_MIRRORS = {
-    "FashionMNIST": "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-    "MNIST": "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    "KMNIST": "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
-}
 
 # Seconds until a mirror must have answered, and for each of the pieces of 32 KiB that torchvision writes.
 PATIENCE = 5.0
@@ -28,7 +22,7 @@ class DownloadError(Exception):
     """No mirror delivered the file; the message names each with its reason."""
 
 
-def download(name: str, md5: str, mirrors: list[str], folder: Path) -> None:
+def download(name: str, md5: str, mirrors: Sequence[str], folder: Path) -> None:
     """Fetch the file `name` into `folder` from the first of `mirrors` that delivers it with the right MD5.
 
     The file appears complete and checked or not at all.

@@ -1,19 +1,23 @@
-"""IDX files, the format of MNIST: read by torchvision, checked here first so that every fault has a clear message.
+"""IDX files, the format of MNIST: checked so that every fault has a clear message, and in memory only once.
 
 A file is a header, two zero bytes, the element type (8: unsigned byte), the rank and each dimension as a big-endian
-32-bit integer, then the elements.
+32-bit integer, then the elements. An extracted file is mapped: its pages come into memory when they are used and
+leave it when others need the room, so it may be larger than the memory. A gzipped one is extracted into memory.
 """
 
 import gzip
 import math
 import struct
-import tempfile
+import warnings
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from d2l_softmax.device import physical_memory
 from d2l_softmax.errors import UserError
 
 _UNSIGNED_BYTES = 0x800
@@ -26,9 +30,7 @@ def read_images(path: Path) -> Tensor:
     Raises:
         UserError: the file cannot be read, is not what its name says, or does not hold what its header promises.
     """
-    from torchvision.datasets.mnist import read_image_file
-
-    return _read(path, 3, read_image_file)
+    return _read(path, 3)
 
 
 def read_labels(path: Path) -> Tensor:
@@ -37,49 +39,56 @@ def read_labels(path: Path) -> Tensor:
     Raises:
         UserError: as `read_images`.
     """
-    from torchvision.datasets.mnist import read_label_file
-
-    return _read(path, 1, read_label_file)
+    return _read(path, 1).to(torch.int64)
 
 
-def _read(path: Path, rank: int, reader) -> Tensor:
+def _read(path: Path, rank: int) -> Tensor:
     try:
-        if path.suffix != ".gz":
-            with path.open("rb") as file:
-                promised, size = _promised_size(file, path, rank), path.stat().st_size
-            _compare(path, promised, size)
-            return reader(path)
-        # The folder of the data may be read-only, so the extracted copy lies elsewhere, and only for a moment.
-        with tempfile.TemporaryDirectory(prefix="d2l_softmax-") as folder:
-            plain = Path(folder) / path.stem
-            _extract(path, plain, rank)
-            return reader(plain)
+        array = _extracted(path, rank) if path.suffix == ".gz" else _mapped(path, rank)
     except OSError as error:
         raise UserError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
-    except MemoryError as error:
-        raise UserError(f"{path} holds more than fits into memory") from error
+    with warnings.catch_warnings():
+        # Of a read-only mapping, that PyTorch has no tensors that refuse to be written to.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(array)
 
 
-def _extract(path: Path, plain: Path, rank: int) -> None:
+def _mapped(path: Path, rank: int) -> np.ndarray:
+    with path.open("rb") as file:
+        shape = _shape(file, path, rank)
+        promised = math.prod(shape)
+        _compare(path, promised, path.stat().st_size - file.tell())
+        # Copy-on-write: who changes the images changes their own. Memory is set aside for that, so where there is
+        # not enough the mapping is read-only, and changing an image ends the process.
+        return np.memmap(file, np.uint8, "c" if promised < physical_memory() / 2 else "r", file.tell(), shape)
+
+
+def _extracted(path: Path, rank: int) -> np.ndarray:
     """Decompress `path`, stopping as soon as there is more than its header promises."""
     try:
-        with gzip.open(path) as source, plain.open("wb") as target:
-            promised = _promised_size(source, path, rank)
-            source.seek(0)
-            size = 0
-            while size <= promised and (chunk := source.read(_CHUNK)):
-                size += target.write(chunk)
+        with gzip.open(path) as file:
+            shape = _shape(file, path, rank)
+            promised, size = math.prod(shape), 0
+            if promised > physical_memory() and path.stat().st_size * 1032 >= promised:  # deflate's best is 1032 to 1
+                raise UserError(f"{path} holds more than fits into memory: extract it, and it will be mapped")
+            elements = bytearray()
+            while size <= promised and (chunk := file.read(_CHUNK)):
+                elements += chunk
+                size += len(chunk)
     except gzip.BadGzipFile as error:
         raise UserError(f"{path} is not a gzip file or is damaged ({error}): replace it") from error
     except EOFError as error:
         raise UserError(f"{path} is truncated: the gzip stream ends too early; replace it") from error
     except zlib.error as error:
         raise UserError(f"{path} is damaged ({error}): replace it") from error
+    except MemoryError as error:
+        raise UserError(f"{path} holds more than fits into memory: extract it, and it will be mapped") from error
     _compare(path, promised, size)
+    return np.frombuffer(elements, np.uint8).reshape(shape)
 
 
-def _promised_size(file: BinaryIO, path: Path, rank: int) -> int:
-    """Return the size in bytes, header included, that the header of a file of unsigned bytes promises."""
+def _shape(file: BinaryIO, path: Path, rank: int) -> tuple[int, ...]:
+    """Read the header of a file of unsigned bytes."""
     header = file.read(4 + 4 * rank)
     magic = int.from_bytes(header[:4], "big")
     if len(header) >= 4 and magic != _UNSIGNED_BYTES + rank:
@@ -92,11 +101,11 @@ def _promised_size(file: BinaryIO, path: Path, rank: int) -> int:
     shape = struct.unpack(f">{rank}I", header[4:])
     if 0 in shape:
         raise UserError(f"{path} holds nothing: its header gives the shape {shape}")
-    return len(header) + math.prod(shape)
+    return shape
 
 
 def _compare(path: Path, promised: int, size: int) -> None:
     if size < promised:
-        raise UserError(f"{path} is truncated: its header promises {promised} bytes, it holds {size}")
+        raise UserError(f"{path} is truncated: its header promises {promised} bytes of elements, it holds {size}")
     if size > promised:
-        raise UserError(f"{path} is too long: its header promises {promised} bytes and more follow")
+        raise UserError(f"{path} is too long: its header promises {promised} bytes of elements, and more follow")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from d2l_softmax.catalogue import SOURCES
+
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 STEMS = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
@@ -42,9 +44,14 @@ def make_folder(
 
 
 def resources(folder: Path) -> list[tuple[str, str]]:
-    """Name and MD5 of the four gzipped files in `folder`, as torchvision's data sets list theirs."""
+    """Name and MD5 of the four gzipped files in `folder`, as the catalogue lists them."""
     names = [f"{stem}.gz" for stem in STEMS]
     return [(name, hashlib.md5((folder / name).read_bytes()).hexdigest()) for name in names]
+
+
+def publish(monkeypatch, name: str, **fields) -> None:
+    """Let the catalogue say something else of the data set `name` while a test runs."""
+    monkeypatch.setitem(SOURCES, name, SOURCES[name]._replace(**fields))
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:

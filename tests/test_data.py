@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader
 from torchvision.transforms import Compose, Resize, ToTensor
 
+from d2l_softmax.catalogue import SOURCES
 from d2l_softmax.data import BatchIterator, Dataset, load_data_fashion_mnist, load_dataset
 from d2l_softmax.download import DownloadError
 from d2l_softmax.errors import UserError
@@ -25,6 +26,7 @@ from tests.idx_files import (
     TRAIN_IMAGES,
     TRAIN_LABELS,
     make_folder,
+    publish,
     resources,
     snapshot,
     write_idx,
@@ -82,7 +84,7 @@ def fashion(tmp_path, monkeypatch) -> dict[str, np.ndarray]:
     """A made-up Fashion-MNIST below tmp_path, whose checksums torchvision takes for the published ones."""
     raw = tmp_path / "FashionMNIST" / "raw"
     arrays = make_folder(raw, 300, 70, 10, 28)
-    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "resources", resources(raw))
+    publish(monkeypatch, "fashion-mnist", resources=resources(raw))
     monkeypatch.setattr("d2l_softmax.data.download", no_download)
     return arrays
 
@@ -325,7 +327,7 @@ def test_named_data_set_that_must_not_be_read(tmp_path, monkeypatch, fashion):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))  # root would not be refused
 
-    monkeypatch.setattr(torchvision.datasets.utils, "calculate_md5", refuse)
+    monkeypatch.setattr("d2l_softmax.data._md5", refuse)
     message = fault("fashion-mnist", tmp_path)
     assert "Permission denied" in message
     assert f"{TRAIN_IMAGES}.gz" in message
@@ -344,7 +346,7 @@ def test_named_data_sets_are_torchvisions(tmp_path, monkeypatch, name, gz):
     for root, gzipped in ((tmp_path / "data", gz), (tmp_path / "extracted", False)):
         make_folder(root / NAMES[name] / "raw", 50, 20, 10, 28, gzipped)
     if gz:
-        monkeypatch.setattr(source, "resources", resources(tmp_path / "data" / NAMES[name] / "raw"))
+        publish(monkeypatch, name, resources=resources(tmp_path / "data" / NAMES[name] / "raw"))
     monkeypatch.setattr("d2l_softmax.data.download", no_download)
     before = snapshot(tmp_path / "data")
     dataset = load_dataset(name, tmp_path / "data")
@@ -364,7 +366,7 @@ def test_named_data_set_with_a_label_outside_its_classes(tmp_path, monkeypatch, 
     labels = fashion[stem]
     labels[5] = 10
     path = write_idx(raw / f"{stem}.gz", labels)
-    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "resources", resources(raw))
+    publish(monkeypatch, "fashion-mnist", resources=resources(raw))
     message = fault("fashion-mnist", tmp_path)
     assert f"{path} has the label 10" in message
     assert "0 to 9" in message
@@ -411,7 +413,7 @@ def test_one_missing_file_of_a_named_data_set_is_asked_for(tmp_path, monkeypatch
     (tmp_path / "FashionMNIST" / "raw" / f"{stem}.gz").unlink()
     fault("fashion-mnist", tmp_path)
     assert [name for name, _ in asked] == [f"{stem}.gz"]
-    assert asked[0] in torchvision.datasets.FashionMNIST.resources
+    assert asked[0] in SOURCES["fashion-mnist"].resources
 
 
 def test_auto_is_fashion_mnist_where_there_is_one(tmp_path, fashion):

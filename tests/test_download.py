@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torchvision
 
 from d2l_softmax import download as module
 from d2l_softmax.data import load_dataset
 from d2l_softmax.download import DownloadError, download
 from d2l_softmax.errors import UserError
-from tests.idx_files import STEMS, TEST_IMAGES, TRAIN_IMAGES, make_folder, resources
+from tests.idx_files import STEMS, TEST_IMAGES, TRAIN_IMAGES, make_folder, publish, resources
 
 NAME = "train-images-idx3-ubyte.gz"
 BODY = np.random.default_rng(0).bytes(200_000)
@@ -160,9 +159,8 @@ def fashion(tmp_path, monkeypatch, mirrors) -> Callable[[str, str], dict[str, np
         source = tmp_path / "served"
         arrays = make_folder(source, 60, 20, 10, 28)
         mirrors.files = {path.name: path.read_bytes() for path in source.iterdir()}
-        monkeypatch.setitem(module.HTTPS_MIRRORS, "FashionMNIST", mirrors(first))
-        monkeypatch.setattr(torchvision.datasets.FashionMNIST, "mirrors", [mirrors(second)])
-        monkeypatch.setattr(torchvision.datasets.FashionMNIST, "resources", resources(source))
+        served = (mirrors(first), mirrors(second))
+        publish(monkeypatch, "fashion-mnist", mirrors=served, resources=resources(source))
         return arrays
 
     return arrange

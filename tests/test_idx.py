@@ -52,6 +52,22 @@ def test_images_are_read_as_written(tmp_path, suffix):
 
 
 @plain_and_gzipped
+@pytest.mark.filterwarnings("error")
+def test_changing_images_changes_no_file(tmp_path, suffix):
+    path = write_idx(tmp_path / f"images{suffix}", IMAGES)
+    read_images(path).zero_()
+    assert torch.equal(read_images(path), torch.from_numpy(IMAGES))
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_extracted_file_may_be_larger_than_the_memory_and_a_gzipped_one_may_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("d2l_softmax.idx.physical_memory", lambda: IMAGES.size - 1)
+    path = write_idx(tmp_path / "images", IMAGES)
+    assert torch.equal(read_images(path), torch.from_numpy(IMAGES))
+    assert "more than fits into memory" in fault(read_images, write_idx(tmp_path / "images.gz", IMAGES))
+
+
+@plain_and_gzipped
 def test_labels_are_read_as_written(tmp_path, suffix):
     labels = read_labels(write_idx(tmp_path / f"labels{suffix}", LABELS))
     assert labels.dtype == torch.int64

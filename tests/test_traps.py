@@ -187,10 +187,13 @@ def test_11_the_concise_mode_makes_no_parameters_that_nothing_uses():
 def test_12_every_data_set_has_an_https_mirror_checksums_and_there_are_images_without_a_network():
     import torchvision.datasets
 
-    from d2l_softmax.data import TORCHVISION, load_dataset
-    from d2l_softmax.download import HTTPS_MIRRORS
+    from d2l_softmax.catalogue import SOURCES
+    from d2l_softmax.data import load_dataset
 
-    for name in TORCHVISION.values():
-        assert HTTPS_MIRRORS[name].startswith("https://")
-        assert all(len(md5) == 32 for _, md5 in getattr(torchvision.datasets, name).resources)
+    for source in SOURCES.values():
+        published = getattr(torchvision.datasets, source.folder)
+        assert source.mirrors[0].startswith("https://")
+        assert source.mirrors[1] == published.mirrors[0]
+        assert list(source.resources) == published.resources
+        assert list(source.classes) == published.classes
     assert len(load_dataset("digits").train_labels) == 1437
