@@ -64,7 +64,9 @@ def parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--weight-decay", type=float, nargs="+", metavar="X", help="factor of the L2 penalty")
     what.add_argument("--init", metavar="|".join(INITIALISERS), help="how the weights are drawn")
-    what.add_argument("--seed", type=int, metavar="N", help="of the weights and of the order of the images")
+    what.add_argument(
+        "--seed", type=int, nargs="+", metavar="N", help="of the weights and of the order of the images"
+    )
     data = parser.add_argument_group("on what")
     data.add_argument(
         "--dataset",

@@ -43,6 +43,5 @@ def build(
     loss = nn.CrossEntropyLoss(reduction="none")
     updater = torch.optim.SGD(net.parameters(), lr, momentum=momentum, weight_decay=weight_decay)
     linear = net[1]
-    return Learner(
-        net, loss, updater, linear.weight.detach().T, linear.bias.detach(), lambda: [p.grad for p in net.parameters()]
-    )
+    W, b = linear.weight.detach().T, linear.bias.detach()
+    return Learner(net, loss, updater, W, b, lambda: [linear.weight.grad.T, linear.bias.grad])

@@ -104,25 +104,30 @@ def prepare(settings: Settings) -> Setup:
     return Setup(dataset, device)
 
 
-def make_job(settings: Settings, setup: Setup) -> Job:
-    """Build the mode's learner and put its data on the device."""
-    dataset, device = setup
-    place = {
-        "scale": settings.scale(dataset.white),
-        "device": device,
-        "dtype": getattr(torch, settings.dtype),
-    }
-    learner = MODES[settings.mode](
-        dataset.num_inputs,
-        len(dataset.classes),
+def build_learner(settings: Settings, num_inputs: int, num_outputs: int, device: torch.device) -> Learner:
+    """Build the mode's learner."""
+    return MODES[settings.mode](
+        num_inputs,
+        num_outputs,
         lr=settings.lr,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         initialiser=INITIALISERS[settings.init],
         generator=torch.Generator().manual_seed(settings.seed),
         device=device,
-        dtype=place["dtype"],
+        dtype=getattr(torch, settings.dtype),
     )
+
+
+def make_job(settings: Settings, setup: Setup) -> Job:
+    """Build the mode's learner and put its data on the device."""
+    dataset, device = setup
+    learner = build_learner(settings, dataset.num_inputs, len(dataset.classes), device)
+    place = {
+        "scale": settings.scale(dataset.white),
+        "device": device,
+        "dtype": getattr(torch, settings.dtype),
+    }
 
     def in_order(images: torch.Tensor, labels: torch.Tensor) -> BatchIterator:
         return BatchIterator(images, labels, EVALUATION_BATCH, **place)

@@ -241,8 +241,10 @@ class SGD(Optimizer):
         if weight_decay:
             directions = [g + weight_decay * p for g, p in zip(directions, parameters, strict=True)]
         if momentum:
-            velocities = self.velocities or [torch.zeros_like(g) for g in directions]
-            self.velocities = directions = [momentum * v + g for v, g in zip(velocities, directions, strict=True)]
+            self.velocities = self.velocities or [torch.zeros_like(g) for g in directions]
+            for v, g in zip(self.velocities, directions, strict=True):
+                v.mul_(momentum).add_(g)
+            directions = self.velocities
         for p, direction in zip(parameters, directions, strict=True):
             p.sub_(direction, alpha=lr)
 
@@ -253,7 +255,8 @@ class SGD(Optimizer):
     def load_state_dict(self, state: dict) -> None:
         """Continue from what `state_dict` returned."""
         self.param_groups = [dict(group) for group in state["param_groups"]]
-        self.velocities = [v.to(p) for v, p in zip(state["velocities"], self.model.parameters(), strict=False)]
+        parameters = self.model.parameters()
+        self.velocities = [v.to(p, copy=True) for v, p in zip(state["velocities"], parameters, strict=False)]
 
 
 def backward(net: Model, loss: Criterion, losses: Tensor) -> None:

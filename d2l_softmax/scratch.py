@@ -113,9 +113,10 @@ class SGD:
         lr, momentum, weight_decay = self.param_groups[0].values()
         directions = [p.grad + weight_decay * p if weight_decay else p.grad for p in self.params]
         if momentum:
-            if self.velocities:
-                directions = [momentum * v + d for v, d in zip(self.velocities, directions, strict=True)]
-            self.velocities = directions
+            self.velocities = self.velocities or [torch.zeros_like(d) for d in directions]
+            for v, d in zip(self.velocities, directions, strict=True):
+                v.mul_(momentum).add_(d)
+            directions = self.velocities
         for p, direction in zip(self.params, directions, strict=True):
             p -= lr * direction
 
@@ -126,7 +127,7 @@ class SGD:
     def load_state_dict(self, state: dict) -> None:
         """Continue from what `state_dict` returned."""
         self.param_groups = [dict(group) for group in state["param_groups"]]
-        self.velocities = [v.to(p) for v, p in zip(state["velocities"], self.params, strict=False)]
+        self.velocities = [v.to(p, copy=True) for v, p in zip(state["velocities"], self.params, strict=False)]
 
 
 def build(

@@ -1,21 +1,31 @@
 """Several values of a setting: a run for each combination, side by side in one folder."""
 
+import itertools
 import math
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from torch.utils.tensorboard.summary import hparams
 
+from d2l_softmax.console import with_progress
 from d2l_softmax.errors import UserError
 from d2l_softmax.event_log import EventLog
-from d2l_softmax.experiment import Setup, headline, make_job, prepare, recording
+from d2l_softmax.experiment import Job, Setup, build_learner, headline, make_job, prepare, recording
 from d2l_softmax.run_folder import CsvFile, create_run_folder
 from d2l_softmax.settings import Settings
+from d2l_softmax.stack import epochs_together
 from d2l_softmax.training import DivergedError, EpochResult
 
-# Settings that a sweep may vary.
-SWEPT = ("lr", "batch_size", "weight_decay", "momentum")
+# Settings that a sweep may vary, and those of them that runs may differ in and still see the same batches.
+SWEPT = ("lr", "batch_size", "weight_decay", "momentum", "seed")
+RATES = ("lr", "weight_decay", "momentum")
+
+# Runs trained together at most; more would save little and hold their files and pictures open.
+TOGETHER = 32
 
 
 class SweepRun(NamedTuple):
@@ -45,6 +55,7 @@ class Sweep(NamedTuple):
 def sweep(combinations: list[Settings]) -> Sweep:
     """Train every combination of settings; one that diverges is kept as far as it came and does not end the sweep.
 
+    Those that differ in their `RATES` only are trained together, as a `Stack`; with `--eval-every`, each on its own.
     The runs lie together in one folder, each named for what sets it apart, and fill TensorBoard's HParams.
 
     Raises:
@@ -52,18 +63,21 @@ def sweep(combinations: list[Settings]) -> Sweep:
     """
     first = combinations[0]
     varied = [name for name in SWEPT if len({getattr(settings, name) for settings in combinations}) > 1]
-    names = [",".join(f"{name}={getattr(settings, name):g}" for name in varied) for settings in combinations]
+    names = [",".join(f"{name}={_shown(getattr(settings, name))}" for name in varied) for settings in combinations]
     if len(set(names)) < len(names):
         raise UserError("a sweep must name every value once")
     setup = prepare(first)
     folder = create_run_folder(first.logdir, f"{setup.dataset.name}-{first.mode}-sweep", first.run_name)
     print(headline(f"{first.mode}, {len(names)} combinations,", first, setup), flush=True)
     runs = []
-    for name, settings in zip(names, combinations, strict=True):
-        runs.append(_train(name, settings, setup, folder / name, varied))
-        outcome = runs[-1].diverged_in
-        said = f"train loss {runs[-1].last.train_loss:.4f}" if outcome is None else f"diverged in epoch {outcome}"
-        print(f"{name}: {said}", flush=True)
+    for group in _groups(dict(zip(names, combinations, strict=True))):
+        if len(group) > 1:
+            print(f"{len(group)} combinations trained together, in one matrix product", flush=True)
+        for finished in _train(group, setup, folder, varied):
+            runs.append(finished)
+            loss, diverged_in = finished.last.train_loss, finished.diverged_in
+            said = f"train loss {loss:.4f}" if diverged_in is None else f"diverged in epoch {diverged_in}"
+            print(f"{finished.name}: {said}", flush=True)
     measure = "validation_accuracy" if first.validation else "test_accuracy"
 
     def from_the_best(one: SweepRun) -> float:
@@ -75,20 +89,71 @@ def sweep(combinations: list[Settings]) -> Sweep:
     return finished
 
 
-def _train(name: str, settings: Settings, setup: Setup, folder: Path, varied: list[str]) -> SweepRun:
-    folder.mkdir()
-    results: list[EpochResult] = []
-    try:
-        with recording(settings, setup, make_job(settings, setup), folder) as (job, listeners, event_log):
+def _shown(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def _groups(combinations: dict[str, Settings]) -> Iterator[dict[str, Settings]]:
+    """What can be trained together, in the order of the first of each."""
+    alike: dict[Settings, dict[str, Settings]] = {}
+    for name, settings in combinations.items():
+        alike.setdefault(replace(settings, **{rate: getattr(Settings, rate) for rate in RATES}), {})[name] = settings
+    for group in alike.values():
+        names = iter(group)
+        at_a_time = TOGETHER if group[next(iter(group))].eval_every is None else 1
+        while some := list(itertools.islice(names, at_a_time)):
+            yield {name: group[name] for name in some}
+
+
+def _train(group: dict[str, Settings], setup: Setup, folder: Path, varied: list[str]) -> list[SweepRun]:
+    """Train a group, recording each of its runs in a folder of its own."""
+    runs = {name: SweepRun(name, settings, [], None) for name, settings in group.items()}
+    jobs: dict[str, Job] = {}
+    listeners, recordings = {}, {}
+    with ExitStack() as stack:
+        for name, settings in group.items():
+            job = make_job(settings, setup)
+            if jobs:
+                first = next(iter(jobs.values()))
+                job = job._replace(train_iter=first.train_iter, generator=first.generator)
+            (folder / name).mkdir()
+            recordings[name] = stack.enter_context(ExitStack())
+            jobs[name], listeners[name], event_log = recordings[name].enter_context(
+                recording(settings, setup, job, folder / name)
+            )
             values = {name: getattr(settings, name) for name in varied}
             _add_hparams(values, job.validation_iter is not None, event_log)
-            for result in job.epochs(settings.epochs):
-                results.append(result)
-                for listener in listeners:
-                    listener(result)
-    except DivergedError as error:
-        return SweepRun(name, settings, results, error.epoch)
-    return SweepRun(name, settings, results, None)
+        for epoch, results in enumerate(_epochs(jobs, settings), start=1):
+            for name in list(listeners):
+                if name in results:
+                    runs[name].results.append(results[name])
+                    for listener in listeners[name]:
+                        listener(results[name])
+                else:
+                    runs[name] = runs[name]._replace(diverged_in=epoch)
+                    del listeners[name]
+                    # It ends as a run does that diverges alone.
+                    recordings[name].__exit__(DivergedError, DivergedError(epoch), None)
+    return list(runs.values())
+
+
+def _epochs(jobs: dict[str, Job], settings: Settings) -> Iterator[dict[str, EpochResult]]:
+    """The results of each epoch by name, without those of runs that have diverged."""
+    first = next(iter(jobs.values()))
+    train_iter = with_progress(first.train_iter, 1, settings.epochs)
+    if len(jobs) == 1:
+        (name,) = jobs
+        try:
+            for result in first._replace(train_iter=train_iter).epochs(settings.epochs):
+                yield {name: result}
+        except DivergedError:
+            yield {}
+        return
+    learners = {name: job.learner for name, job in jobs.items()}
+    build = partial(build_learner, settings, device=first.learner.W.device)
+    yield from epochs_together(
+        learners, build, train_iter, first.test_iter, settings.epochs, validation_iter=first.validation_iter
+    )
 
 
 def _add_hparams(values: dict[str, float], validation: bool, event_log: EventLog) -> None:

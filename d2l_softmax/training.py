@@ -45,10 +45,12 @@ def accuracy(y_hat: Tensor, y: Tensor) -> Tensor:
     Args:
         y_hat: scores or probabilities (batch, classes), or predicted class indices (batch,).
         y: true class indices (batch,).
+
+    With one dimension more after the batch, in both, it counts for each index of that dimension.
     """
     y_hat = y_hat.detach()
-    predicted = y_hat.argmax(dim=1) if y_hat.ndim > 1 else y_hat
-    return (predicted == y).sum()
+    predicted = y_hat.argmax(dim=-1) if y_hat.ndim > y.ndim else y_hat
+    return (predicted == y).sum(dim=0)
 
 
 @contextmanager
@@ -86,7 +88,7 @@ class _Tally:
 
     def _work_out(self) -> None:
         losses, logits, y = map(torch.cat, zip(*self.waiting, strict=True))
-        self.sums.add(losses.sum(), accuracy(logits, y), len(y))
+        self.sums.add(losses.sum(dim=0), accuracy(logits, y), len(y))
         self.waiting.clear()
 
 
@@ -149,10 +151,10 @@ def evaluate_accuracy(net: Callable[[Tensor], Tensor], data_iter: Batches) -> fl
 
 
 def _means(sums: Accumulator) -> tuple[float, ...]:
-    *totals, count = (sums[i] for i in range(len(sums.data)))
+    *totals, count = sums.data
     if not count:
         raise ValueError("there are no samples to average over")
-    return tuple(total / count for total in totals)
+    return tuple((total.cpu().double() / count).tolist() for total in totals)
 
 
 class EpochResult(NamedTuple):
