@@ -82,6 +82,9 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="where to compute")
     where.add_argument("--dtype", metavar="|".join(DTYPES), help="precision of the arithmetic")
     where.add_argument(
+        "--cuda-graph", action="store_true", help="capture the steps of an epoch once and replay them; CUDA only"
+    )
+    where.add_argument(
         "--eval-every", type=int, metavar="STEPS", help="evaluate within the epochs too; default: do not"
     )
     where.add_argument(
@@ -115,6 +118,8 @@ def _dispatch(options: dict) -> int:
     if len(combinations) > 1:
         if "resume" in options or options.get("mode") == COMPARE:
             raise UserError("several values make a sweep, which goes neither with --resume nor with --mode compare")
+        if options.get("cuda_graph"):
+            raise UserError("--cuda-graph is for single runs and comparisons, not for a sweep")
         _refuse_in_parallel("a sweep")
         return _sweep([Settings(**combination) for combination in combinations])
     (options,) = combinations

@@ -109,9 +109,16 @@ class BatchIterator:
         return math.ceil(len(self.labels) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = None
-        if self.generator is not None:
-            order = torch.randperm(len(self.labels), generator=self.generator).to(self.labels.device)
+        yield from self.batches(self.new_order())
+
+    def new_order(self) -> Tensor | None:
+        """Draw the order of the next pass, (n,), on the device; None stands for the fixed order."""
+        if self.generator is None:
+            return None
+        return torch.randperm(len(self.labels), generator=self.generator).to(self.labels.device)
+
+    def batches(self, order: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass in the given order."""
         # Small batches are prepared several at a time, because each operation has a price of its own.
         block = self.batch_size * max(1, BLOCK // self.batch_size)
         for start in range(0, len(self.labels), block):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from d2l_softmax import distributed
+from d2l_softmax.captured import CapturedEpoch
 from d2l_softmax.checkpoint import Checkpoints, discard_remains, load_last, restore
 from d2l_softmax.console import EpochTable, with_progress
 from d2l_softmax.data import BatchIterator, Dataset, hold_back, load_dataset
@@ -26,7 +27,7 @@ from d2l_softmax.run_folder import MetricsFile, check_run_name, create_run_folde
 from d2l_softmax.schedule import LearningRate
 from d2l_softmax.settings import Settings
 from d2l_softmax.stop import Stop, StoppedError
-from d2l_softmax.training import DivergedError, EpochResult, epochs
+from d2l_softmax.training import DivergedError, EpochResult, epochs, train_epoch
 
 # Evaluation does not depend on the size of its batches, so it takes one that is fast.
 EVALUATION_BATCH = 1024
@@ -50,6 +51,7 @@ class Job(NamedTuple):
     validation_iter: BatchIterator | None
     generator: torch.Generator
     history: tuple[EpochResult, ...] = ()
+    one_epoch: Callable[..., tuple[float, float]] = train_epoch
 
     def epochs(self, num_epochs: int) -> Iterator[EpochResult]:
         """Train, an epoch whenever a result is asked for, until there are `num_epochs`."""
@@ -66,6 +68,7 @@ class Job(NamedTuple):
             backward=backward,
             validation_iter=parts["validation"],
             first_epoch=len(self.history) + 1,
+            one_epoch=self.one_epoch,
         ):
             yield distributed.combined(result, **parts)
 
@@ -94,6 +97,9 @@ def prepare(settings: Settings) -> Setup:
     """
     torch.manual_seed(settings.seed)
     device = distributed.local_device(resolve_device(settings.device))
+    if settings.cuda_graph and (device.type != "cuda" or distributed.launched()):
+        where = "several processes" if distributed.launched() else device
+        raise UserError(f"--cuda-graph is for one process on a CUDA device, and this is {where}")
     if device.type == "mps" and settings.dtype == "float64":
         raise UserError("--dtype float64 does not exist on MPS: use --device cpu or --dtype float32")
     dataset = distributed.first_then_others(
@@ -138,7 +144,8 @@ def make_job(settings: Settings, setup: Setup) -> Job:
     test_iter = in_order(dataset.test_images, dataset.test_labels)
     held_back = dataset.validation_images is not None
     validation_iter = in_order(dataset.validation_images, dataset.validation_labels) if held_back else None
-    return Job(learner, train_iter, test_iter, validation_iter, train_iter.generator)
+    job = Job(learner, train_iter, test_iter, validation_iter, train_iter.generator)
+    return job._replace(one_epoch=CapturedEpoch()) if settings.cuda_graph else job
 
 
 @contextmanager
@@ -272,7 +279,8 @@ def _train(settings: Settings, setup: Setup, job: Job, folder: Path) -> Run:
             ):
                 print(headline(settings.mode, settings, setup), flush=True)
                 listeners.insert(0, EpochTable(job.validation_iter is not None))
-                job = job._replace(train_iter=with_progress(job.train_iter, len(results) + 1, settings.epochs))
+                if not settings.cuda_graph:
+                    job = job._replace(train_iter=with_progress(job.train_iter, len(results) + 1, settings.epochs))
                 for result in job.epochs(settings.epochs):
                     with stop.shield():
                         results.append(result)
@@ -302,7 +310,7 @@ def _continued(folder: Path, config: dict, given: dict[str, Any]) -> Settings:
         was = getattr(settings, name)
         if name == "epochs" and settings.lr_schedule != "constant" and value != was:
             raise UserError(f"--epochs {value} contradicts {folder}, whose learning rates end at epoch {was}")
-        if name not in ("epochs", "device", "data_dir", "figures") and value != was:
+        if name not in ("epochs", "device", "cuda_graph", "data_dir", "figures") and value != was:
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} {value} contradicts {folder}, which has {option} {was}")
     # What was chosen for the run is what it goes on with, whatever the choice would be today.

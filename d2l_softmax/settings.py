@@ -40,6 +40,7 @@ class Settings:
     seed: int = 326
     device: str = "auto"
     dtype: str = "float32"
+    cuda_graph: bool = False
     logdir: str = "runs"
     run_name: str | None = None
 
@@ -59,6 +60,8 @@ class Settings:
         for option, value in (("--resize", self.resize), ("--eval-every", self.eval_every)):
             if value is not None:
                 _at_least(option, value, 1)
+        if self.cuda_graph and self.eval_every is not None:
+            raise UserError("--cuda-graph goes not with --eval-every: nothing can happen within a captured epoch")
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise UserError(f"--lr must be a finite number above 0, got {self.lr}")
         if not 0 <= self.momentum < 1:

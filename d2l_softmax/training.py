@@ -67,7 +67,7 @@ def _in_mode(net: Any, training: bool) -> Iterator[None]:
         net.train(before)
 
 
-class _Tally:
+class Tally:
     """The mean loss and the accuracy of many batches, worked out for several at a time, which is cheaper."""
 
     AT_A_TIME = 16
@@ -77,19 +77,26 @@ class _Tally:
         self.waiting: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, losses: Tensor, logits: Tensor, y: Tensor) -> None:
+        """Add one batch."""
         self.waiting.append((losses.detach(), logits.detach(), y))
         if len(self.waiting) == self.AT_A_TIME:
-            self._work_out()
+            self.work_out()
+
+    def work_out(self) -> None:
+        """Add what is waiting to the sums."""
+        if self.waiting:
+            losses, logits, y = map(torch.cat, zip(*self.waiting, strict=True))
+            self.sums.add(losses.sum(dim=0), accuracy(logits, y), len(y))
+            self.waiting.clear()
 
     def means(self) -> tuple[float, ...]:
-        if self.waiting:
-            self._work_out()
-        return _means(self.sums)
+        """(mean loss, accuracy), read from the device.
 
-    def _work_out(self) -> None:
-        losses, logits, y = map(torch.cat, zip(*self.waiting, strict=True))
-        self.sums.add(losses.sum(dim=0), accuracy(logits, y), len(y))
-        self.waiting.clear()
+        Raises:
+            ValueError: there has been no sample.
+        """
+        self.work_out()
+        return _means(self.sums)
 
 
 def train_epoch(
@@ -107,7 +114,18 @@ def train_epoch(
     Raises:
         ValueError: `train_iter` is empty.
     """
-    tally = _Tally()
+    return take_steps(net, train_iter, loss, updater, backward).means()
+
+
+def take_steps(
+    net: Callable[[Tensor], Tensor],
+    train_iter: Batches,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    updater: Any,
+    backward: Callable[[Any, Any, Tensor], None],
+) -> Tally:
+    """Take the steps of `train_epoch` without reading anything from the device."""
+    tally = Tally()
     with _in_mode(net, training=True):
         for X, y in train_iter:
             logits = net(X)
@@ -116,7 +134,7 @@ def train_epoch(
             backward(net, loss, losses)
             updater.step()
             tally.add(losses, logits, y)
-    return tally.means()
+    return tally
 
 
 @torch.no_grad()
@@ -128,7 +146,7 @@ def evaluate(
     Raises:
         ValueError: `data_iter` is empty.
     """
-    tally = _Tally()
+    tally = Tally()
     with _in_mode(net, training=False):
         for X, y in data_iter:
             logits = net(X)
@@ -189,15 +207,18 @@ def epochs(
     backward: Callable[[Any, Any, Tensor], None] = autograd_backward,
     validation_iter: Batches | None = None,
     first_epoch: int = 1,
+    one_epoch: Callable[..., tuple[float, float]] = train_epoch,
 ) -> Iterator[EpochResult]:
     """Train epochs `first_epoch` to `num_epochs`, each when the next result is asked for, and evaluate after each.
+
+    `one_epoch` does what `train_epoch` does, perhaps faster.
 
     Raises:
         DivergedError: the train or test loss is not finite.
     """
     for epoch in range(first_epoch, num_epochs + 1):
         start = time.perf_counter()
-        train_figures = train_epoch(net, train_iter, loss, updater, backward)
+        train_figures = one_epoch(net, train_iter, loss, updater, backward)
         test_figures = evaluate(net, test_iter, loss)
         validation_figures = () if validation_iter is None else evaluate(net, validation_iter, loss)
         if not (math.isfinite(train_figures[0]) and math.isfinite(test_figures[0])):
