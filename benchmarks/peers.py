@@ -22,11 +22,11 @@ BATCH_SIZE, LR, SEED = 256, 0.1, 326
 Epoch = Callable[[], None]
 
 
-def mode(name: str, dataset: Dataset) -> Epoch:
+def mode(name: str, dataset: Dataset, batch_size: int = BATCH_SIZE) -> Epoch:
     """One of this project's modes."""
     generator = torch.Generator().manual_seed(SEED)
     learner = MODES[name](dataset.num_inputs, len(dataset.classes), lr=LR, generator=generator)
-    train_iter = BatchIterator(dataset.train_images, dataset.train_labels, BATCH_SIZE, seed=SEED)
+    train_iter = BatchIterator(dataset.train_images, dataset.train_labels, batch_size, seed=SEED)
     test_iter = BatchIterator(dataset.test_images, dataset.test_labels, EVALUATION_BATCH)
     net, loss, updater, backward = learner.net, learner.loss, learner.updater, learner.backward
     return lambda: train(net, train_iter, test_iter, loss, 1, updater, backward=backward)
@@ -38,7 +38,17 @@ def textbook(dataset: Dataset) -> Epoch:
     from torchvision.transforms import ToTensor
 
     root = tempfile.TemporaryDirectory()
-    raw = Path(root.name) / "FashionMNIST" / "raw"
+    extract(dataset, Path(root.name))
+    loaders = [
+        DataLoader(FashionMNIST(root.name, train, ToTensor()), BATCH_SIZE, shuffle=train, num_workers=0)
+        for train in (True, False)
+    ]
+    return _plain_loop(dataset, *loaders)
+
+
+def extract(dataset: Dataset, root: Path) -> None:
+    """Write a data set as the extracted files of Fashion-MNIST, where torchvision looks for them below `root`."""
+    raw = root / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     for split, images, labels in (
         ("train", dataset.train_images, dataset.train_labels),
@@ -48,11 +58,6 @@ def textbook(dataset: Dataset) -> Epoch:
         (raw / f"{split}-images-idx3-ubyte").write_bytes(header + images.numpy().tobytes())
         header = b"".join(n.to_bytes(4, "big") for n in (0x801, len(labels)))
         (raw / f"{split}-labels-idx1-ubyte").write_bytes(header + labels.to(torch.uint8).numpy().tobytes())
-    loaders = [
-        DataLoader(FashionMNIST(root.name, train, ToTensor()), BATCH_SIZE, shuffle=train, num_workers=0)
-        for train in (True, False)
-    ]
-    return _plain_loop(dataset, *loaders)
 
 
 def tensor_dataset(dataset: Dataset) -> Epoch:
@@ -178,15 +183,16 @@ def sgd_classifier(dataset: Dataset) -> Epoch:
     return epoch
 
 
-def floor(dataset: Dataset) -> Epoch:
+def floor(dataset: Dataset, batch_size: int = BATCH_SIZE) -> Epoch:
     """What no loop can do without: gather and convert each batch, and the three matrix products, nothing else."""
     images, test = dataset.train_images.flatten(1), _flat(dataset.test_images)
     W = torch.randn(len(dataset.classes), images.shape[1])
-    scale, batch = torch.tensor(255.0), torch.empty(BATCH_SIZE, images.shape[1])
+    batch_size = min(batch_size, len(images))
+    scale, batch = torch.tensor(255.0), torch.empty(batch_size, images.shape[1])
 
     def epoch() -> None:
         with torch.inference_mode():
-            for index in torch.randperm(len(images)).split(BATCH_SIZE):
+            for index in torch.randperm(len(images)).split(batch_size):
                 x = batch[: len(index)].copy_(images.index_select(0, index)).div_(scale)
                 torch.mm(F.linear(x, W).T, x)
             F.linear(test, W)

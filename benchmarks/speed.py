@@ -7,18 +7,15 @@ the table has medians. With `--out DIR` it is also written as `speed.json` and d
 """
 
 import argparse
-import json
 import math
-import platform
 import statistics
 import sys
 import time
-from datetime import date
+from collections.abc import Iterable
 from pathlib import Path
 
-import torch
-
 from benchmarks.peers import BATCH_SIZE, LR, PEERS, Epoch, missing, mode
+from benchmarks.report import write
 from d2l_softmax import MODES, load_dataset
 from d2l_softmax.command import Parser, run_command
 
@@ -46,8 +43,8 @@ def _timed(contestant: Epoch, epochs: int) -> float:
     return (time.perf_counter() - start) / epochs
 
 
-def summary(seconds: dict[str, list[float]]) -> dict:
-    """Medians, and for each mode the median over rounds of its ratio to every other contestant in the same round."""
+def summary(seconds: dict[str, list[float]], of: Iterable[str] = MODES) -> dict:
+    """Medians, and for each one `of` them the median over rounds of its ratio to every other in the same round."""
     ratios = {
         name: {
             other: statistics.median(b / a for a, b in zip(seconds[name], seconds[other], strict=True))
@@ -55,7 +52,7 @@ def summary(seconds: dict[str, list[float]]) -> dict:
             if other != name
         }
         for name in seconds
-        if name in MODES
+        if name in of
     }
     return {"seconds": {name: statistics.median(values) for name, values in seconds.items()}, "ratios": ratios}
 
@@ -102,9 +99,6 @@ def _measure(options: argparse.Namespace) -> int:
         "rounds": options.rounds,
         "batch_size": BATCH_SIZE,
         "lr": LR,
-        "date": date.today().isoformat(),
-        "machine": {"cpu": platform.machine(), "threads": torch.get_num_threads()},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
     print(f"seconds an epoch, training plus evaluation: median of {options.rounds}, and ratios of the same rounds")
     names = list(result["ratios"])
@@ -115,8 +109,7 @@ def _measure(options: argparse.Namespace) -> int:
     for name in skipped:
         print(f"{name:15s}  skipped: not installed (pip install -r requirements-bench.txt)")
     if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "speed.json").write_text(json.dumps(result, indent=2) + "\n")
+        write(options.out / "speed.json", result)
         draw(result, options.out / "speed.png")
     return 0
 
