@@ -25,7 +25,10 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen | None =
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert process is None or process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "waited in vain"
+        if time.monotonic() > deadline:
+            if process is not None:
+                process.kill()
+            raise AssertionError("waited in vain")
         time.sleep(0.05)
 
 
