@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+# Threads that spin while they wait for one another cost the small models here several times what they gain, above all
+# beside other processes. It must be set before PyTorch is imported, and holds for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 

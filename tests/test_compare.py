@@ -7,12 +7,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from d2l_softmax import MODES, manual
 from d2l_softmax.cli import main
 
-DIGITS = ["--mode", "compare", "--dataset", "digits", "--epochs", "3", "--run-name", "run"]
+RUN = ["--mode", "compare", "--dataset", "digits", "--epochs", "3", "--no-figures", "--run-name", "run"]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_modes_are_one_algorithm(tmp_path, capsys, dtype):
-    assert main([*DIGITS, "--logdir", str(tmp_path), "--dtype", dtype, "--momentum", "0.9"]) == 0
+    assert main([*RUN, "--logdir", str(tmp_path), "--dtype", dtype, "--momentum", "0.9"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     with (tmp_path / "run" / "drift.csv").open() as file:
@@ -40,30 +40,30 @@ def test_a_mode_that_is_changed_is_found_out(tmp_path, capsys, monkeypatch):
             return super().backward() * len(self.target) / 256
 
     monkeypatch.setattr(manual, "CrossEntropy", Wrong)
-    assert main([*DIGITS, "--logdir", str(tmp_path)]) == 1
+    assert main([*RUN, "--logdir", str(tmp_path)]) == 1
     assert "drifted apart" in capsys.readouterr().err
 
 
 def test_amplified_rounding_is_not_taken_for_a_mistake(tmp_path):
     wild = ["--pixels", "raw", "--lr", "0.5", "--momentum", "0.9", "--epochs", "20"]
-    assert main([*DIGITS, "--logdir", str(tmp_path), *wild]) == 0
+    assert main([*RUN, "--logdir", str(tmp_path), *wild]) == 0
 
 
 def test_a_subset_is_compared(tmp_path, capsys):
-    assert main([*DIGITS, "--logdir", str(tmp_path), "--modes", "scratch,concise"]) == 0
+    assert main([*RUN, "--logdir", str(tmp_path), "--modes", "scratch,concise"]) == 0
     assert sorted(p.name for p in (tmp_path / "run").iterdir() if p.is_dir()) == ["concise", "drift", "scratch"]
 
 
 @pytest.mark.parametrize("modes", ["scratch", "scratch,scratch", "scratch,nonsense", ""])
 def test_modes_that_cannot_be_compared_are_refused(tmp_path, capsys, modes):
-    assert main([*DIGITS, "--logdir", str(tmp_path), "--modes", modes]) == 2
+    assert main([*RUN, "--logdir", str(tmp_path), "--modes", modes]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not any(tmp_path.iterdir())
 
 
 def test_on_the_real_data_the_modes_stay_together(tmp_path, real_data):
-    arguments = ["--mode", "compare", "--dataset", "fashion-mnist", "--data-dir", str(real_data), "--epochs", "1"]
-    assert main([*arguments, "--dtype", "float64", "--logdir", str(tmp_path), "--run-name", "run"]) == 0
+    arguments = ["--dataset", "fashion-mnist", "--data-dir", str(real_data), "--epochs", "1", "--dtype", "float64"]
+    assert main([*RUN, *arguments, "--logdir", str(tmp_path)]) == 0
     with (tmp_path / "run" / "drift.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert float(row["weights"]) < 1e-10

@@ -14,6 +14,7 @@ from sklearn import metrics
 
 from d2l_softmax import figures
 from d2l_softmax.training import EpochResult
+from tests.processes import PATIENCE
 
 CLASSES = ("T-shirt/top", "Trouser", "Bag", "Ankle boot")
 
@@ -465,7 +466,7 @@ from d2l_softmax import figures
 figures.save(figures.confusion([0, 1, 1], [0, 1, 0], ["a", "b"]), sys.argv[1])
 assert "matplotlib.pyplot" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.png")], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.png")], check=True, timeout=PATIENCE)
 
 
 def test_redrawn_weights_are_those_of_a_new_figure():

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from d2l_softmax import UserError, cli, data, load_dataset
 from d2l_softmax.predict import load_classifier, main, newest_run, read_image
+from tests.processes import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 HEIGHT, WIDTH = 4, 6
@@ -622,10 +623,10 @@ def test_the_command_speaks_to_pipes_of_any_encoding(tmp_path, runs):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": ascii_only, "cwd": tmp_path}
     with subprocess.Popen(command, **pipes) as heard, subprocess.Popen(command, **pipes) as unheard:
         unheard.stdout.close()
-        out, err = heard.communicate(timeout=60)
+        out, err = heard.communicate(timeout=PATIENCE)
         assert (heard.returncode, err) == (0, "")
         assert "\\u9774.png" in out
-        assert (unheard.stderr.read(), unheard.wait(timeout=60)) == ("", 141)
+        assert (unheard.stderr.read(), unheard.wait(timeout=PATIENCE)) == ("", 141)
 
 
 def test_help_names_the_defaults(capsys):

@@ -1,18 +1,12 @@
 """A real TensorBoard server on finished runs, asked over HTTP as its own pages ask it."""
 
 import csv
-import json
 import re
-import subprocess
-import sys
-import threading
-import time
-import urllib.parse
-import urllib.request
 
 import pytest
 
 from d2l_softmax.cli import main
+from tests.processes import tensorboard, wait_until
 
 EPOCHS = 2
 
@@ -31,55 +25,19 @@ def logdir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ask(logdir):
-    """Ask the server for a path, with what is to be posted where there is something; a JSON answer is parsed."""
-    command = [
-        sys.executable,
-        "-m",
-        "tensorboard.main",
-        "--logdir",
-        str(logdir),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-    ]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    for line in server.stderr:
-        if match := re.search(r"at (http://127\.0\.0\.1:\d+)", line):
-            break
-    else:
-        pytest.fail("TensorBoard did not start")
-    threading.Thread(target=server.stderr.read, daemon=True).start()
-
-    def answer(path, post=None, **query):
-        url = f"{match[1]}/data/{path}?{urllib.parse.urlencode(query)}"
-        body = None if post is None else json.dumps(post).encode()
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"} if body else {})
-        with urllib.request.urlopen(request, timeout=60) as response:
-            content = response.read()
-            return json.loads(content) if "json" in response.headers["Content-Type"] else content
-
-    def loaded():
-        """Whether the server, which reads in the background, has read everything."""
-        tags = answer("plugin/scalars/tags")
-        wanted = {run: "drift/loss" if "drift" in run else "loss/test" for run in CURVES}
-        return (
-            all(tag in tags.get(run, {}) for run, tag in wanted.items())
-            and all(len(answer("plugin/scalars/scalars", run=r, tag=t)) == EPOCHS for r, t in wanted.items())
-            and len(answer("plugin/pr_curves/tags").get("one", {})) == 10
-        )
-
-    deadline = time.monotonic() + 60
-    while not loaded() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    yield answer
-    server.terminate()
-    server.wait(30)
+    """Ask the server, once it has read everything."""
+    with tensorboard(logdir) as ask:
+        wait_until(lambda: set(ask("runs")) >= EXPECTED_RUNS)
+        # What each run has written last.
+        wait_until(lambda: ask.has("pr_curves", "pr/9", *WHOLE))
+        wait_until(lambda: ask.has("images", "figures/drift", "both/drift"))
+        wait_until(lambda: ask.has("images", "figures/sweep", "sweep/sweep"))
+        yield ask
 
 
 SWEEP = [f"sweep/lr={lr},weight_decay={decay}" for lr in ("0.5", "0.05") for decay in ("0", "1e+20")]
-CURVES = {"one", "both/scratch", "both/manual", "both/drift", *(run for run in SWEEP if run.endswith("=0"))}
-EXPECTED_RUNS = {"one", "both/scratch", "both/manual", "both/drift", "sweep/sweep", *SWEEP}
+WHOLE = ["one", "both/scratch", "both/manual", *(run for run in SWEEP if run.endswith("=0"))]
+EXPECTED_RUNS = {"both/drift", "sweep/sweep", *WHOLE, *SWEEP}
 
 
 def test_there_are_no_other_runs(ask):
@@ -92,7 +50,7 @@ def test_scalars_are_grouped_and_are_the_figures_of_the_run(ask, logdir):
     assert set(tags["both/drift"]) == {"drift/weights", "drift/loss"}
     with (logdir / "one" / "metrics.csv").open() as file:
         expected = [float(row["test_loss"]) for row in csv.DictReader(file)]
-    points = ask("plugin/scalars/scalars", run="one", tag="loss/test")
+    points = ask.points("one", "loss/test")
     assert [(step, pytest.approx(value)) for _, step, value in points] == list(enumerate(expected, 1))
 
 

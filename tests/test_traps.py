@@ -14,6 +14,7 @@ from d2l_softmax.cli import main
 
 CPU = torch.device("cpu")
 PACKAGE = Path(manual.__file__).parent
+DIGITS = ["--dataset", "digits", "--epochs", "1", "--no-figures"]
 every_mode = pytest.mark.parametrize("mode", MODES)
 
 
@@ -40,20 +41,7 @@ def test_01_the_short_last_batch_is_divided_by_its_own_size(mode, blobs):
 
 def test_02_the_seed_comes_first(tmp_path):
     def weights(name, seed):
-        status = main(
-            [
-                "--dataset",
-                "digits",
-                "--epochs",
-                "1",
-                "--seed",
-                str(seed),
-                "--logdir",
-                str(tmp_path),
-                "--run-name",
-                name,
-            ]
-        )
+        status = main([*DIGITS, "--seed", str(seed), "--logdir", str(tmp_path), "--run-name", name])
         assert status == 0
         return torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["W"]
 
@@ -67,7 +55,7 @@ def test_02_the_seed_comes_first(tmp_path):
 def test_03_test_loss_and_test_accuracy_are_what_their_tags_say(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    assert main(["--dataset", "digits", "--epochs", "2", "--logdir", str(tmp_path), "--run-name", "run"]) == 0
+    assert main([*DIGITS, "--epochs", "2", "--logdir", str(tmp_path), "--run-name", "run"]) == 0
     events = EventAccumulator(str(tmp_path / "run"))
     events.Reload()
     checkpoint = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
@@ -120,7 +108,7 @@ def test_05_images_are_decoded_once_and_batches_drawn_by_index(blobs):
 
 def test_06_every_run_has_a_folder_of_its_own(tmp_path):
     for _ in range(2):
-        assert main(["--dataset", "digits", "--epochs", "1", "--logdir", str(tmp_path)]) == 0
+        assert main([*DIGITS, "--logdir", str(tmp_path)]) == 0
     runs = list(tmp_path.iterdir())
     assert len(runs) == 2
     assert all(len(list(run.glob("events.out.tfevents.*"))) == 1 for run in runs)
