@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 
@@ -27,6 +28,8 @@ def run_command(name: str, command: Callable[[], int]) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         # A name or a sign that the terminal cannot show must not end a run.
         sys.stdout.reconfigure(errors="backslashreplace")
+    # What fails in TensorBoard's writing thread is raised where its work is waited for, and is said once.
+    threading.excepthook = lambda _: None
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     try:
         status = command()

@@ -1,5 +1,6 @@
 """The curves of a run, for TensorBoard."""
 
+import time
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -15,6 +16,10 @@ class EventLog:
     """
 
     def __init__(self, folder: Path, steps_done: int = 0):
+        # TensorBoard reads the files of a run in the order of their names, which hold the second they were begun in.
+        begun = max((int(path.name.split(".")[3]) for path in folder.glob("events.out.tfevents.*")), default=0)
+        while begun <= time.time() < begun + 1:
+            time.sleep(0.01)
         self.writer = SummaryWriter(str(folder), purge_step=steps_done + 1 if steps_done else 0)
 
     def __call__(self, result: EpochResult) -> None:
