@@ -26,7 +26,7 @@ from d2l_softmax.cli import main
 from d2l_softmax.settings import Settings
 from tests.conftest import ROOT
 
-README = (ROOT / "README.md").read_text()
+README, CHINESE = ((ROOT / name).read_text() for name in ("README.md", "README.zh-CN.md"))
 RESULTS = ROOT / "benchmarks" / "results"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
@@ -249,10 +249,35 @@ def test_results_say_where_they_were_measured():
     assert set(REPRODUCE["machine"]) >= {"cores", "processor", "python", "torch"}
 
 
-# Links.
+# The two languages, and the links.
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_both_readmes_have_the_same_code_and_commands():
+    assert FENCE.findall(CHINESE) == FENCE.findall(README)
+    assert commands(CHINESE) == commands(README)
+
+
+def test_both_readmes_have_the_same_figures():
+    english, chinese = (
+        [[cell for row in table for cell in row if is_figure(cell)] for table in tables(text)]
+        for text in (README, CHINESE)
+    )
+    assert sum(map(len, english)) > 20
+    assert chinese == english
+    assert re.findall(r"[\d.]+ ± [\d.]*\d", CHINESE) == re.findall(r"[\d.]+ ± [\d.]*\d", README)
+    assert [len(table) for table in tables(CHINESE)] == [len(table) for table in tables(README)]
+
+
+def test_both_readmes_have_the_same_structure():
+    def structure(text):
+        text = FENCE.sub("", text)
+        headings = [len(marks) for marks in re.findall(r"^(#+) ", text, re.M)]
+        return headings, [link for link in re.findall(r"\]\(([^)]+)\)", text) if "README" not in link]
+
+    assert structure(CHINESE) == structure(README)
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"])
 def test_links_lead_to_files_and_headings(name):
     links = re.findall(r"\]\((?!http)([^)#]*)(?:#([^)]+))?\)", FENCE.sub("", (ROOT / name).read_text()))
     assert links
