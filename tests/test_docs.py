@@ -17,7 +17,6 @@ import urllib.request
 from dataclasses import fields
 
 import pytest
-import torch
 from packaging.requirements import Requirement
 
 import d2l_softmax
@@ -29,6 +28,8 @@ from tests.conftest import ROOT
 README, CHINESE = ((ROOT / name).read_text() for name in ("README.md", "README.zh-CN.md"))
 RESULTS = ROOT / "benchmarks" / "results"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 # What stands for the settings of a command that would take long.
 SMALL = {"--dataset": "digits", "--epochs": "3", "--validation": "100"}
@@ -64,15 +65,6 @@ def shown_as(figure, cell):
 
 
 # Commands.
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """What is run here is small, and threads that wait for each other are slow on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
