@@ -34,16 +34,11 @@ def mode(name: str, dataset: Dataset, batch_size: int = BATCH_SIZE) -> Epoch:
 
 def textbook(dataset: Dataset) -> Epoch:
     """The loop that everyone copies: torchvision's data set, ToTensor, DataLoader, a float read in every step."""
-    from torchvision.datasets import FashionMNIST
-    from torchvision.transforms import ToTensor
+    from benchmarks.textbook import load
 
     root = tempfile.TemporaryDirectory()
     extract(dataset, Path(root.name))
-    loaders = [
-        DataLoader(FashionMNIST(root.name, train, ToTensor()), BATCH_SIZE, shuffle=train, num_workers=0)
-        for train in (True, False)
-    ]
-    return _plain_loop(dataset, *loaders)
+    return _plain_loop(dataset, *load(root.name, BATCH_SIZE))
 
 
 def extract(dataset: Dataset, root: Path) -> None:
@@ -73,25 +68,13 @@ def tensor_dataset(dataset: Dataset) -> Epoch:
 
 
 def _plain_loop(dataset: Dataset, train_loader: DataLoader, test_loader: DataLoader) -> Epoch:
+    from benchmarks.textbook import train_and_evaluate
+
     net = nn.Sequential(nn.Flatten(), nn.Linear(dataset.num_inputs, len(dataset.classes)))
     loss = nn.CrossEntropyLoss()
     updater = torch.optim.SGD(net.parameters(), lr=LR)
 
-    def epoch() -> None:
-        total = correct = 0.0
-        for X, y in train_loader:
-            y_hat = net(X)
-            batch_loss = loss(y_hat, y)
-            updater.zero_grad()
-            batch_loss.backward()
-            updater.step()
-            total += float(batch_loss.detach()) * len(y)
-            correct += float((y_hat.argmax(dim=1) == y).sum())
-        with torch.no_grad():
-            for X, y in test_loader:
-                correct += float((net(X).argmax(dim=1) == y).sum())
-
-    return epoch
+    return lambda: train_and_evaluate(net, loss, updater, train_loader, test_loader)
 
 
 def numpy_loop(dataset: Dataset) -> Epoch:

@@ -1,6 +1,7 @@
 """What was measured, with the machine and the versions that it was measured on."""
 
 import json
+import os
 import platform
 from datetime import date
 from pathlib import Path
@@ -11,14 +12,16 @@ import torch
 def write(path: Path, result: dict) -> None:
     """Write `result` as JSON, with where and when it was measured."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result | circumstances(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(result | circumstances(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 def circumstances() -> dict:
     """The date, the machine and the versions."""
     return {
         "date": date.today().isoformat(),
-        "machine": {"cpu": _cpu(), "threads": torch.get_num_threads()},
+        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
 

@@ -8,10 +8,8 @@ the second prints its table, and writes only where `--out` says.
 """
 
 import itertools
-import json
 import multiprocessing
 import os
-import platform
 import signal
 import statistics
 import sys
@@ -19,7 +17,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from scipy.special import stdtrit
 from tqdm import tqdm
 
 from benchmarks.published import EXPERIMENTS, SEED, SEEDS, SLOWNESS, Claim, Run
+from benchmarks.report import circumstances, write
 from d2l_softmax import UserError, concise, cross_entropy, evaluate, figures, load_dataset
 from d2l_softmax.command import Parser, run_command
 from d2l_softmax.experiment import Setup, make_job
@@ -194,14 +192,15 @@ def page(found: Mapping) -> str:
     """What `reproduce.json` holds, for people to read."""
     verdicts = [row["verdict"] for row in found["rows"] if row["verdict"]]
     sources = dict.fromkeys(f"- {e}: {EXPERIMENTS[e].source}\n" for e in (row["experiment"] for row in found["rows"]))
-    machine = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
+    machine, versions = found["machine"], found["versions"]
     return f"""\
 {verdicts.count("reached")} of {len(verdicts)} published figures are reached: by the mean over seeds, within the
 tolerance. Where nothing was published, the figure is for information.
 
 {table(found["rows"])}
 {"".join(sources)}
-{found["date"]}, {machine}: {found["seconds"]:.0f} s, {found["core_seconds"]:.0f} s of processor time.
+{found["date"]}, {machine["cpu"]} with {machine["cores"]} cores, Python {versions["python"]}, PyTorch
+{versions["torch"]}: {found["seconds"]:.0f} s, {found["core_seconds"]:.0f} s of processor time.
 """
 
 
@@ -235,18 +234,14 @@ def reproduce(data_dir: Path, only: Sequence[str] | None, seeds: int | None, out
     jobs = [(run, seed) for name in order for run in EXPERIMENTS[name].runs.values() for seed in plan[name]]
     done = carry_out(jobs, data_dir)
     by_seed = {name: [measure(name, seed, done) for seed in plan[name]] for name in plan}
-    versions = {"Python": platform.python_version(), "PyTorch": torch.__version__}
     found = {
-        "date": date.today().isoformat(),
         "seconds": round(time.perf_counter() - start, 1),
         "core_seconds": round(sum(os.times()[2:4]), 1),  # of the processes that carried it out
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), **versions},
         "rows": [row for name in plan for row in rows(name, by_seed[name])],
-    }
+    } | circumstances()
     print(f"{table(found['rows'])}\n{found['seconds']:.0f} s, {found['core_seconds']:.0f} s of processor time")
     if out is not None:
-        text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
-        (out / "reproduce.json").write_text(text + "\n", encoding="utf-8")
+        write(out / "reproduce.json", found)
         (out / "reproduce.md").write_text(page(found), encoding="utf-8")
         for name in plan.keys() & set(DRAWN):
             draw(name, by_seed[name][0], out / f"reproduce-{name}.png")
