@@ -77,7 +77,7 @@ class Checkpoints:
         state = {
             "epoch": epoch,
             "W": self.learner.W.contiguous().cpu(),
-            "b": self.learner.b.cpu(),
+            "b": self.learner.b.clone().cpu(),
             "updater": self.learner.updater.state_dict(),
             "order": self.generator.get_state(),
             "random": torch.get_rng_state(),

@@ -44,4 +44,4 @@ def build(
     updater = torch.optim.SGD(net.parameters(), lr, momentum=momentum, weight_decay=weight_decay)
     linear = net[1]
     W, b = linear.weight.detach().T, linear.bias.detach()
-    return Learner(net, loss, updater, W, b, lambda: [linear.weight.grad.T, linear.bias.grad])
+    return Learner(net, loss, updater, W, b, lambda: [p.grad for p in net.parameters()])

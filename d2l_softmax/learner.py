@@ -24,8 +24,8 @@ class Learner(NamedTuple):
         `torch.optim.Optimizer` has them.
     W, b: the weights (features, classes) and bias (classes,), sharing memory with what the net computes with, so
         that copying into them sets the network.
-    gradients: returns the gradients of W and b, in their shapes, that the last backward pass left and that the next
-        step uses; they may be changed in place.
+    gradients: returns the gradients of the updater's parameters, in their order, that the last backward pass left and
+        the next step uses; they may be changed in place.
     backward: `backward(net, loss, losses)` computes the gradient of the batch's mean loss. It is the one seam that a
         mode without autograd needs.
     """

@@ -231,32 +231,35 @@ class SGD(Optimizer):
 
     def __init__(self, model: Model, lr: float, momentum: float = 0.0, weight_decay: float = 0.0):
         super().__init__(model)
-        self.param_groups = [{"lr": lr, "momentum": momentum, "weight_decay": weight_decay}]
+        rates = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        self.param_groups = [{"params": model.parameters(), **rates}]
         self.velocities: list[Tensor] = []
 
     def step(self) -> None:
         """Move every parameter against its gradient."""
-        lr, momentum, weight_decay = self.param_groups[0].values()
-        parameters, directions = self.model.parameters(), self.model.gradients()
+        params, lr, momentum, weight_decay = self.param_groups[0].values()
+        directions = self.model.gradients()
         if weight_decay:
-            directions = [g + weight_decay * p for g, p in zip(directions, parameters, strict=True)]
+            directions = [g + weight_decay * p for g, p in zip(directions, params, strict=True)]
         if momentum:
             self.velocities = self.velocities or [torch.zeros_like(g) for g in directions]
             for v, g in zip(self.velocities, directions, strict=True):
                 v.mul_(momentum).add_(g)
             directions = self.velocities
-        for p, direction in zip(parameters, directions, strict=True):
+        for p, direction in zip(params, directions, strict=True):
             p.sub_(direction, alpha=lr)
 
     def state_dict(self) -> dict:
-        """What a continued run needs: the settings and the velocities."""
-        return {"param_groups": [dict(group) for group in self.param_groups], "velocities": list(self.velocities)}
+        """What a continued run needs: the rates and the velocities."""
+        rates = [{name: value for name, value in group.items() if name != "params"} for group in self.param_groups]
+        return {"param_groups": rates, "velocities": list(self.velocities)}
 
     def load_state_dict(self, state: dict) -> None:
         """Continue from what `state_dict` returned."""
-        self.param_groups = [dict(group) for group in state["param_groups"]]
-        parameters = self.model.parameters()
-        self.velocities = [v.to(p, copy=True) for v, p in zip(state["velocities"], parameters, strict=False)]
+        for group, rates in zip(self.param_groups, state["param_groups"], strict=True):
+            group.update(rates)
+        params = self.param_groups[0]["params"]
+        self.velocities = [v.to(p, copy=True) for v, p in zip(state["velocities"], params, strict=False)]
 
 
 def backward(net: Model, loss: Criterion, losses: Tensor) -> None:

@@ -98,36 +98,39 @@ class SGD:
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.0, weight_decay: float = 0.0):
-        self.params = list(params)
-        self.param_groups = [{"lr": lr, "momentum": momentum, "weight_decay": weight_decay}]
+        rates = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        self.param_groups = [{"params": list(params), **rates}]
         self.velocities: list[Tensor] = []
 
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
-        for p in self.params:
+        for p in self.param_groups[0]["params"]:
             p.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
         """Move every parameter against its gradient."""
-        lr, momentum, weight_decay = self.param_groups[0].values()
-        directions = [p.grad + weight_decay * p if weight_decay else p.grad for p in self.params]
+        params, lr, momentum, weight_decay = self.param_groups[0].values()
+        directions = [p.grad + weight_decay * p if weight_decay else p.grad for p in params]
         if momentum:
             self.velocities = self.velocities or [torch.zeros_like(d) for d in directions]
             for v, d in zip(self.velocities, directions, strict=True):
                 v.mul_(momentum).add_(d)
             directions = self.velocities
-        for p, direction in zip(self.params, directions, strict=True):
+        for p, direction in zip(params, directions, strict=True):
             p -= lr * direction
 
     def state_dict(self) -> dict:
-        """What a continued run needs: the settings and the velocities."""
-        return {"param_groups": [dict(group) for group in self.param_groups], "velocities": list(self.velocities)}
+        """What a continued run needs: the rates and the velocities."""
+        rates = [{name: value for name, value in group.items() if name != "params"} for group in self.param_groups]
+        return {"param_groups": rates, "velocities": list(self.velocities)}
 
     def load_state_dict(self, state: dict) -> None:
         """Continue from what `state_dict` returned."""
-        self.param_groups = [dict(group) for group in state["param_groups"]]
-        self.velocities = [v.to(p, copy=True) for v, p in zip(state["velocities"], self.params, strict=False)]
+        for group, rates in zip(self.param_groups, state["param_groups"], strict=True):
+            group.update(rates)
+        params = self.param_groups[0]["params"]
+        self.velocities = [v.to(p, copy=True) for v, p in zip(state["velocities"], params, strict=False)]
 
 
 def build(

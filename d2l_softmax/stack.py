@@ -22,8 +22,9 @@ Build = Callable[[int, int], Learner]
 class Stack:
     """Several learners of one mode that `train_epoch` and `evaluate` take for one, with figures for each.
 
-    It is itself made of the mode's own pieces: a learner as wide as all together gives the logits, the losses and the
-    gradients, of which every learner gets its own columns to step by. Between epochs the learners are up to date.
+    It is made of the mode's own pieces: a learner as wide as all together gives the logits, the losses and the
+    gradients. The weights and gradients of every learner become columns of the wide one's memory, so that its own
+    updater changes them there.
 
     Args:
         learners: alike in everything but their weights and the settings of their updaters.
@@ -34,40 +35,43 @@ class Stack:
         self.learners = learners
         num_inputs, self.classes = learners[0].W.shape
         self.wide = build(num_inputs, len(learners) * self.classes)
-        self.net, self.loss, self.updater = _Net(self), _Loss(self), self
-        self.backward = self.wide.backward
-        self.rows = [learner.W.T for learner in learners]
-        self.gradients = [self._gradients_of(learner) for learner in learners]
-        self._gather_weights()
+        self.net, self.loss, self.updater, self.backward = _Net(self), _Loss(self), self, self.wide.backward
+        wide = [*_parameters_and_gradients(self.wide), self.wide.W, self.wide.b]
+        for k, learner in enumerate(learners):
+            own = [*_parameters_and_gradients(learner), learner.W, learner.b]
+            columns = [_columns(of, like, k) for of, like in zip(wide, own, strict=True)]
+            for tensor, place in zip(own, columns, strict=True):
+                place.copy_(tensor)
+            for tensor, place in zip(own, columns, strict=True):
+                tensor.data = place
 
     def batches(self, data_iter: Batches) -> "_Batches":
         """The batches of `data_iter` with a column of labels for each learner."""
         return _Batches(data_iter, len(self.learners))
 
     def zero_grad(self) -> None:
-        """Forget the gradients of the last step."""
-        self.wide.updater.zero_grad()
+        """Set all gradients to zero, where they are: the learners' updaters read them there."""
+        for gradient in self.wide.gradients():
+            gradient.zero_()
 
-    @torch.no_grad()
     def step(self) -> None:
-        """Let every learner's updater take its step by the learner's columns of the gradients."""
-        columns = zip(*(g.split(self.classes, dim=-1) for g in self.wide.gradients()), strict=True)
-        for learner, own, wide in zip(self.learners, self.gradients, columns, strict=True):
-            for gradient, column in zip(own, wide, strict=True):
-                gradient.copy_(column)
+        """Let every learner's updater take its step."""
+        for learner in self.learners:
             learner.updater.step()
-        self._gather_weights()
 
-    @torch.no_grad()
-    def _gather_weights(self) -> None:
-        torch.cat(self.rows, out=self.wide.W.T)
-        torch.cat([learner.b for learner in self.learners], out=self.wide.b)
 
-    def _gradients_of(self, learner: Learner) -> list[Tensor]:
-        """The tensors that the learner's updater reads, which exist once there has been a backward pass."""
-        X, y = learner.W.new_zeros(1, len(learner.W)), torch.zeros(1, dtype=torch.int64, device=learner.W.device)
-        learner.backward(learner.net, learner.loss, learner.loss(learner.net(X), y))
-        return learner.gradients()
+def _parameters_and_gradients(learner: Learner) -> list[Tensor]:
+    """What the learner's updater changes and what it reads, which exists once there has been a backward pass."""
+    X, y = learner.W.new_zeros(1, len(learner.W)), torch.zeros(1, dtype=torch.int64, device=learner.W.device)
+    learner.backward(learner.net, learner.loss, learner.loss(learner.net(X), y))
+    parameters = [p for group in learner.updater.param_groups for p in group["params"]]
+    return [*parameters, *learner.gradients()]
+
+
+def _columns(wide: Tensor, like: Tensor, k: int) -> Tensor:
+    """The part of `wide` that belongs to learner `k`, along the one dimension in which it is wider than `like`."""
+    dim = next((d for d in range(like.ndim) if wide.shape[d] != like.shape[d]), 0)
+    return wide.detach().narrow(dim, k * like.shape[dim], like.shape[dim])
 
 
 class _Net:
