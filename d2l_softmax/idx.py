@@ -7,6 +7,7 @@ leave it when others need the room, so it may be larger than the memory. A gzipp
 
 import gzip
 import math
+import mmap
 import struct
 import warnings
 import zlib
@@ -58,9 +59,17 @@ def _mapped(path: Path, rank: int) -> np.ndarray:
         shape = _shape(file, path, rank)
         promised = math.prod(shape)
         _compare(path, promised, path.stat().st_size - file.tell())
-        # Copy-on-write: who changes the images changes their own. Memory is set aside for that, so where there is
-        # not enough the mapping is read-only, and changing an image ends the process.
-        return np.memmap(file, np.uint8, "c" if promised < physical_memory() / 2 else "r", file.tell(), shape)
+        start = file.tell()
+        if promised < physical_memory() / 2:
+            # Copy-on-write: who changes the images changes their own.
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        else:
+            # Not so here, because memory is set aside for the copies: changing an image would end the process. And
+            # reading ahead would fetch, for every image, dozens that are not wanted and that memory cannot keep.
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            if hasattr(mmap, "MADV_RANDOM"):
+                pages.madvise(mmap.MADV_RANDOM)
+        return np.frombuffer(pages, np.uint8, promised, start).reshape(shape)
 
 
 def _extracted(path: Path, rank: int) -> np.ndarray:

@@ -25,15 +25,6 @@ def real_data() -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def one_thread():
-    """For small work: threads that wait for each other are slow on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def blobs():
     """Images and labels that a linear model can learn: uint8 (700, 1, 5, 4), 4 classes; 700 is no multiple of 64."""

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import peers, speed
+from benchmarks import peers, process, sizes, speed, sweep, textbook
 from d2l_softmax import MODES
 from d2l_softmax.data import Dataset
 
@@ -56,6 +56,64 @@ def test_peers_that_are_not_installed_are_named(tiny, monkeypatch, capsys, tmp_p
     assert result["skipped"] == ["JAX scan"]
     assert set(result["seconds"]) == {*MODES, "floor"}
     assert (tmp_path / "speed.png").stat().st_size > 1000
+
+
+def test_rates_together_and_one_after_another_are_the_same_training(tiny, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(speed, "PAUSE", 0)
+    monkeypatch.setattr(speed, "TURN", 1e-9)
+    monkeypatch.setattr(sweep, "RATES", [0.1, 0.2, 0.4])
+    one_by_one = sweep.one_after_another("manual", tiny)()
+    for result, expected in zip(sweep.together("manual", tiny)().values(), one_by_one, strict=True):
+        assert result.train_loss == pytest.approx(expected.train_loss, rel=1e-5)
+    monkeypatch.setattr(sweep, "load_dataset", lambda *_: tiny)
+    assert sweep.main(["--rounds", "1", "--out", str(tmp_path)]) == 0
+    result = json.loads((tmp_path / "sweep.json").read_text())
+    assert set(result["modes"]) == set(MODES)
+    assert f"{result['modes']['scratch']['ratios']['together']['one after another']:.2f}×" in capsys.readouterr().out
+
+
+def test_sizes_are_measured_and_written(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sizes, "SHAPES", ((7, 3, 5, 50), (100, 10, 28, 50)))
+    monkeypatch.setattr(speed, "TURN", 1e-9)
+    assert sizes.main(["--rounds", "1", "--images", "1000", "--out", str(tmp_path)]) == 0
+    result = json.loads((tmp_path / "sizes.json").read_text())
+    (grown,) = result["growth"]
+    assert grown["bytes"] == 1000 * 28 * 28
+    assert grown["ratio"] == pytest.approx(1, rel=0.9)  # all of them are the first 60,000
+    assert [(row["batch_size"], row["classes"], row["side"]) for row in result["shapes"]] == [
+        (7, 3, 5),
+        (100, 10, 28),
+    ]
+    assert (tmp_path / "sizes.md").read_text().strip() == capsys.readouterr().out.strip()
+
+
+def test_processes_are_timed_to_their_end_or_to_a_line(monkeypatch):
+    clock = iter([10.0, 13.0, 20.0, 27.0, 30.0])
+    monkeypatch.setattr(process.time, "perf_counter", lambda: next(clock))
+    command = ["-c", "print('headline'); print('epoch 1'); print('done')"]
+    assert process._seconds(command, until="epoch ") == 3
+    assert process._seconds(command) == 7
+    with pytest.raises(RuntimeError, match="3"):
+        process._seconds(["-c", "raise SystemExit(3)"], until="epoch ")
+
+
+def test_ratios_of_processes_are_taken_round_by_round(tiny, monkeypatch, capsys, tmp_path):
+    taken = iter([1.0, 2.0, 3.0, 4.0, 40.0, 10.0, 15.0, 20.0, 100.0, 800.0])
+    monkeypatch.setattr(process, "load_dataset", lambda *_: tiny)
+    monkeypatch.setattr(process, "_seconds", lambda command, until=None: next(taken))
+    assert process.main(["--rounds", "2", "--out", str(tmp_path)]) == 0
+    ratios = json.loads((tmp_path / "process.json").read_text())["ratios"]
+    assert list(ratios.values()) == [9.0, 1.75, 2.5]
+
+
+def test_the_textbook_script_trains(tmp_path, capsys):
+    images = torch.zeros(40, 1, 28, 28, dtype=torch.uint8)
+    labels = torch.arange(40) % 2
+    images[labels == 1, :, :14] = 255
+    peers.extract(Dataset("halves", images, labels, images, labels, ("a", "b")), tmp_path)
+    textbook.main(str(tmp_path), 2)
+    losses = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()]
+    assert losses[1] < losses[0] < 2.5
 
 
 def test_missing_data_are_one_line(tmp_path, capsys, monkeypatch):

@@ -20,6 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import d2l_softmax
+from benchmarks.published import EXPERIMENTS
 from d2l_softmax import BatchIterator, load_dataset, predict
 from d2l_softmax.cli import main
 from d2l_softmax.settings import Settings
@@ -28,8 +29,6 @@ from tests.conftest import ROOT
 README, CHINESE = ((ROOT / name).read_text() for name in ("README.md", "README.zh-CN.md"))
 RESULTS = ROOT / "benchmarks" / "results"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 # What stands for the settings of a command that would take long.
 SMALL = {"--dataset": "digits", "--epochs": "3", "--validation": "100"}
@@ -185,7 +184,8 @@ def row_of(name):
     return row
 
 
-SPEED, REPRODUCE = (json.loads((RESULTS / name).read_text()) for name in ("speed.json", "reproduce.json"))
+NAMES = ("speed", "reproduce", "process", "sweep", "sizes")
+SPEED, REPRODUCE, PROCESS, SWEEP, SIZES = (json.loads((RESULTS / f"{name}.json").read_text()) for name in NAMES)
 CONTESTANTS = {
     "textbook loop": "textbook",
     "`TensorDataset` in a `DataLoader`": "TensorDataset",
@@ -199,24 +199,43 @@ def reproduced(experiment, figure):
     return found
 
 
+# The other ratios, in the order in which they are shown.
+RATIOS = [
+    PROCESS["ratios"]["textbook ÷ train.py"],
+    PROCESS["ratios"]["to the first epoch ÷ import torch"],
+    *(SWEEP["modes"][mode]["ratios"]["together"]["one after another"] for mode in ("scratch", "concise", "manual")),
+    SIZES["growth"][-1]["ratio"],
+    SIZES["growth"][-1]["memory"],
+]
+
+
 def measured(heading, row, above):
     """What the results hold for each cell of a row but the first; `above` is the row over it."""
     if "train loss" in heading:
         if row[0] == "published":
             return [float(reproduced(above[0].split(",")[0], figure)["published"]) for figure in heading[1:]]
         experiment, epochs = re.fullmatch(r"(\w+), (\d+) epochs", row[0]).groups()
-        settings = f"{experiment}, fashion-mnist, epochs {epochs}, batch size 256, lr 0.1"
-        assert REPRODUCE["runs"][experiment]["settings"] == [settings]
+        settings = EXPERIMENTS[experiment].runs[""].settings
+        assert (settings.epochs, settings.batch_size, settings.lr) == (int(epochs), 256, 0.1)
         return [reproduced(experiment, figure)["values"][0] for figure in heading[1:]]
     if heading[1:] == ["seconds an epoch", "as fast as the textbook loop"]:
         name, seconds = CONTESTANTS.get(row[0], row[0]), SPEED["seconds"]
         ratios = SPEED["ratios"].get(name, {})
         return [seconds[name], ratios.get("textbook", seconds["textbook"] / seconds[name])]
+    if heading[1:] == ["ratio"]:
+        (table,) = (table for table in tables(README) if table[0] == heading)
+        assert len(table) == 1 + len(RATIOS)
+        return [RATIOS[table.index(row) - 1]]
     pytest.fail(f"where the figures of this table come from is not known: {heading}")
 
 
 @pytest.mark.parametrize(
-    "table", [table for table in tables(README) if any(is_figure(cell) for row in table[1:] for cell in row)]
+    "table",
+    [
+        table
+        for table in tables(README)
+        if table[0][-1] != "verdict" and any(is_figure(cell) for row in table[1:] for cell in row)
+    ],
 )
 def test_every_figure_of_a_table_is_in_the_results(table):
     heading, *rows = table
@@ -231,14 +250,32 @@ def test_the_figures_over_several_seeds_are_in_the_results():
     assert (int(seeds), mean, spread) == (
         len(found["values"]),
         shown_as(found["mean"], mean),
-        shown_as(found["spread"], spread),
+        shown_as(found["sd"], spread),
     )
 
 
-def test_results_say_where_they_were_measured():
-    assert set(SPEED["machine"]) >= {"cpu", "threads"}
-    assert {"python", "torch"} <= set(SPEED["versions"])
-    assert set(REPRODUCE["machine"]) >= {"cores", "processor", "python", "torch"}
+def shown_claim(row):
+    """A published figure as the README's table shows it."""
+    spread = "" if row["sd"] is None else f" ± {row['sd']:.1g}"
+    return [row["experiment"], row["figure"], row["published"], f"{row['mean']:#.4g}{spread}", row["verdict"]]
+
+
+def test_every_published_figure_is_shown_with_its_verdict():
+    (table,) = (table for table in tables(README) if table[0][-1] == "verdict")
+    assert table[1:] == [shown_claim(row) for row in REPRODUCE["rows"] if row["verdict"]]
+    (chinese,) = (table for table in tables(CHINESE) if table[0][-1] == "结论")
+    assert [[row[0], row[3]] for row in chinese[1:]] == [[row[0], row[3]] for row in table[1:]]
+    assert [row[4] == "达到" for row in chinese[1:]] == [row[4] == "reached" for row in table[1:]]
+    (seconds,) = re.findall(r"runs them all in (\d+) seconds", README)
+    assert seconds == f"{REPRODUCE['seconds']:.0f}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_say_where_they_were_measured(name):
+    found = json.loads((RESULTS / f"{name}.json").read_text())
+    assert set(found["machine"]) >= {"cpu", "cores", "threads"}
+    assert {"python", "torch"} <= set(found["versions"])
+    assert found["date"]
 
 
 # The two languages, and the links.
@@ -264,7 +301,8 @@ def test_both_readmes_have_the_same_structure():
     def structure(text):
         text = FENCE.sub("", text)
         headings = [len(marks) for marks in re.findall(r"^(#+) ", text, re.M)]
-        return headings, [link for link in re.findall(r"\]\(([^)]+)\)", text) if "README" not in link]
+        links = re.findall(r"\]\(([^)#]+)\)", text)
+        return headings, [link for link in links if link not in ("README.md", "README.zh-CN.md")]
 
     assert structure(CHINESE) == structure(README)
 

@@ -84,14 +84,12 @@ def assert_figures_are_pytorchs(text, name, data_dir="data"):
         assert abs(float(number[0]) - figure) <= (1e-6 if exponent else 10.0 ** -len(decimals)), (number, figure)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_the_lesson_of_one_sample_is_right_on_digits(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["one_sample", "--data-dir", str(tmp_path)])
     runpy.run_module("examples.one_sample", run_name="__main__")
     assert_figures_are_pytorchs(capsys.readouterr().out, "digits")
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_the_notebook_runs_in_a_kernel_of_its_own_and_shows_pictures(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("D2L_SOFTMAX_DATA", str(tmp_path))
@@ -106,7 +104,6 @@ def test_the_notebook_is_the_script():
     assert cells == wanted, "write it anew: python -m tests.notebook"
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_the_notebook_shows_what_mnist_gives(real_data):
     notebook = nbformat.read(NOTEBOOK, 4)
     assert_figures_are_pytorchs(printed(notebook), "mnist", real_data)
