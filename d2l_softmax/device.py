@@ -4,6 +4,8 @@ import math
 import os
 import re
 import warnings
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 
@@ -49,9 +51,16 @@ def resolve_device(name: str) -> torch.device:
     raise UserError(f"unknown device {name!r}: use auto, cpu, cuda, cuda:N or mps")
 
 
+# Where Linux says how much memory a container may use, in its two ways; `max` means all.
+_CONTAINER_LIMITS = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+
+
 def physical_memory() -> float:
-    """Bytes of memory of this machine, or infinity where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):
-        return math.inf
+    """Bytes of memory of this machine or, in a container, what it may use; infinity where the system does not say."""
+    limits = [math.inf]
+    with suppress(AttributeError, ValueError):
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for path in _CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):
+            limits.append(int(Path(path).read_text()))
+    return min(limits)

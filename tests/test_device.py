@@ -1,11 +1,12 @@
 """Which device a name means, on machines with and without GPUs."""
 
+import os
 import warnings
 
 import pytest
 import torch
 
-from d2l_softmax.device import resolve_device, try_gpu
+from d2l_softmax.device import physical_memory, resolve_device, try_gpu
 from d2l_softmax.errors import UserError
 
 
@@ -119,3 +120,12 @@ def test_unknown_name_is_an_error(machine, name):
     message = str(error.value)
     assert len(message.splitlines()) == 1
     assert f"unknown device '{name}'" in message
+
+
+def test_a_container_has_the_memory_it_may_use(tmp_path, monkeypatch):
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    (tmp_path / "limited").write_text("1000000\n")
+    (tmp_path / "unlimited").write_text("max\n")
+    for names, expected in ((["unlimited", "missing"], machine), (["missing", "limited"], 1_000_000)):
+        monkeypatch.setattr("d2l_softmax.device._CONTAINER_LIMITS", [str(tmp_path / name) for name in names])
+        assert physical_memory() == expected
