@@ -49,10 +49,14 @@ def extract(dataset: Dataset, root: Path) -> None:
         ("train", dataset.train_images, dataset.train_labels),
         ("t10k", dataset.test_images, dataset.test_labels),
     ):
-        header = b"".join(n.to_bytes(4, "big") for n in (0x803, len(images), *images.shape[2:]))
-        (raw / f"{split}-images-idx3-ubyte").write_bytes(header + images.numpy().tobytes())
-        header = b"".join(n.to_bytes(4, "big") for n in (0x801, len(labels)))
-        (raw / f"{split}-labels-idx1-ubyte").write_bytes(header + labels.to(torch.uint8).numpy().tobytes())
+        pixels, classes = images.squeeze(1).numpy(), labels.to(torch.uint8).numpy()
+        (raw / f"{split}-images-idx3-ubyte").write_bytes(idx_header(*pixels.shape) + pixels.tobytes())
+        (raw / f"{split}-labels-idx1-ubyte").write_bytes(idx_header(*classes.shape) + classes.tobytes())
+
+
+def idx_header(*shape: int) -> bytes:
+    """What an IDX file of bytes of this shape begins with."""
+    return np.array([0x800 + len(shape), *shape], ">u4").tobytes()
 
 
 def tensor_dataset(dataset: Dataset) -> Epoch:

@@ -8,7 +8,6 @@ only imports torch, and the time until training's first epoch begins, from extra
 """
 
 import argparse
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.peers import extract
 from benchmarks.report import write
+from benchmarks.speed import summary
 from d2l_softmax import load_dataset
 from d2l_softmax.command import Parser, run_command
 
@@ -63,15 +63,11 @@ def _measure(options: argparse.Namespace) -> int:
         for _ in range(options.rounds):
             for name, command in commands.items():
                 seconds[name].append(_seconds(command, until="epoch " if "first epoch" in name else None))
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-
-    def ratio(one: str, other: str) -> float:
-        return statistics.median(a / b for a, b in zip(seconds[one], seconds[other], strict=True))
-
+    medians, to = summary(seconds, of=["train.py", "import torch"]).values()
     ratios = {
-        "textbook ÷ train.py": ratio("textbook", "train.py"),
-        "to the first epoch ÷ import torch": ratio("to the first epoch", "import torch"),
-        "to the first epoch, gzipped ÷ import torch": ratio("to the first epoch, gzipped", "import torch"),
+        "textbook ÷ train.py": to["train.py"]["textbook"],
+        "to the first epoch ÷ import torch": to["import torch"]["to the first epoch"],
+        "to the first epoch, gzipped ÷ import torch": to["import torch"]["to the first epoch, gzipped"],
     }
     print(f"seconds of a process: median of {options.rounds}")
     for name, value in medians.items():

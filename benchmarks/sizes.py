@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.peers import floor, mode
+from benchmarks.peers import floor, idx_header, mode
 from benchmarks.report import write
 from benchmarks.speed import interleaved, summary
 from d2l_softmax import MODES, Dataset, load_dataset
@@ -62,7 +62,7 @@ def write_made(folder: Path, images: int) -> None:
     for split, count in (("train", images), ("t10k", 16)):
         for kind, shape in (("images-idx3", (count, 28, 28)), ("labels-idx1", (count,))):
             with (folder / f"{split}-{kind}-ubyte").open("wb") as file:
-                file.write(np.array([0x800 + len(shape), *shape], ">u4").tobytes())
+                file.write(idx_header(*shape))
                 for start in range(0, count, 60_000):
                     part = (min(60_000, count - start), *shape[1:])
                     file.write(random.integers(0, 256 if len(shape) == 3 else 10, part, np.uint8).tobytes())

@@ -37,15 +37,11 @@ def one_after_another(mode: str, dataset: Dataset) -> Epoch:
 
 def together(mode: str, dataset: Dataset) -> Epoch:
     """One epoch for all rates."""
-    jobs = [make_job(Settings(mode=mode, lr=lr, batch_size=BATCH_SIZE), Setup(dataset, CPU)) for lr in RATES]
-    run = epochs_together(
-        {str(lr): job.learner for lr, job in zip(RATES, jobs, strict=True)},
-        partial(build_learner, Settings(mode=mode), device=CPU),
-        jobs[0].train_iter,
-        jobs[0].test_iter,
-        1_000_000,
-    )
-    return partial(next, run)
+    job = make_job(Settings(mode=mode, batch_size=BATCH_SIZE), Setup(dataset, CPU))
+    shape = job.learner.W.shape
+    learners = {str(lr): build_learner(Settings(mode=mode, lr=lr), *shape, CPU) for lr in RATES}
+    build = partial(build_learner, Settings(mode=mode), device=CPU)
+    return partial(next, epochs_together(learners, build, job.train_iter, job.test_iter, 1_000_000))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -39,11 +39,8 @@ class Stack:
         wide = [*_parameters_and_gradients(self.wide), self.wide.W, self.wide.b]
         for k, learner in enumerate(learners):
             own = [*_parameters_and_gradients(learner), learner.W, learner.b]
-            columns = [_columns(of, like, k) for of, like in zip(wide, own, strict=True)]
-            for tensor, place in zip(own, columns, strict=True):
-                place.copy_(tensor)
-            for tensor, place in zip(own, columns, strict=True):
-                tensor.data = place
+            for tensor, of in zip(own, wide, strict=True):
+                tensor.data = _columns(of, tensor, k).copy_(tensor.detach())
 
     def batches(self, data_iter: Batches) -> "_Batches":
         """The batches of `data_iter` with a column of labels for each learner."""

@@ -108,14 +108,13 @@ def _groups(combinations: dict[str, Settings]) -> Iterator[dict[str, Settings]]:
 def _train(group: dict[str, Settings], setup: Setup, folder: Path, varied: list[str]) -> list[SweepRun]:
     """Train a group, recording each of its runs in a folder of its own."""
     runs = {name: SweepRun(name, settings, [], None) for name, settings in group.items()}
+    shared = make_job(next(iter(group.values())), setup)
     jobs: dict[str, Job] = {}
     listeners, recordings = {}, {}
     with ExitStack() as stack:
         for name, settings in group.items():
-            job = make_job(settings, setup)
-            if jobs:
-                first = next(iter(jobs.values()))
-                job = job._replace(train_iter=first.train_iter, generator=first.generator)
+            # All have the batches of one job, so that the data are on the device once.
+            job = shared._replace(learner=build_learner(settings, *shared.learner.W.shape, setup.device))
             (folder / name).mkdir()
             recordings[name] = stack.enter_context(ExitStack())
             jobs[name], listeners[name], event_log = recordings[name].enter_context(
