@@ -2,7 +2,7 @@
 
 import sys
 
-from d2l_softmax.cli import main
+from d2l_softmax.commands.train import main
 
 if __name__ == "__main__":
     sys.exit(main())

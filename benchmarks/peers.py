@@ -14,9 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from d2l_softmax import MODES, BatchIterator, train
-from d2l_softmax.data import Dataset
-from d2l_softmax.experiment import EVALUATION_BATCH
+from d2l_softmax import MODES, BatchIterator, Dataset, train
+from d2l_softmax.experiment.job import EVALUATION_BATCH
 
 BATCH_SIZE, LR, SEED = 256, 0.1, 326
 Epoch = Callable[[], None]

@@ -15,30 +15,20 @@ import time
 from pathlib import Path
 
 from benchmarks.peers import extract
-from benchmarks.report import write
+from benchmarks.report import parser, run, write
 from benchmarks.speed import summary
 from d2l_softmax import load_dataset
-from d2l_softmax.command import Parser, run_command
 
 ROOT = Path(__file__).resolve().parent.parent
 EPOCHS = 10
 
 
-def parser() -> argparse.ArgumentParser:
-    """Build the parser."""
-    parser = Parser(prog="benchmarks.process", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--data-dir", default="data", help="holds FashionMNIST/raw/")
-    parser.add_argument("--rounds", type=int, default=5, help="timed processes of each")
-    parser.add_argument("--out", type=Path, help="folder for process.json")
-    return parser
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print the table and write it; the exit status is 2 for what the user must mend."""
-    return run_command("process", lambda: _measure(parser().parse_args(arguments)))
+    """Measure, print the table and write it."""
+    return run(parser("process", __doc__, 5, "process.json"), _measure, arguments)
 
 
-def _measure(options: argparse.Namespace) -> int:
+def _measure(options: argparse.Namespace) -> None:
     dataset = load_dataset("fashion-mnist", options.data_dir)
     with tempfile.TemporaryDirectory() as folder:
         extract(dataset, Path(folder))
@@ -76,7 +66,6 @@ def _measure(options: argparse.Namespace) -> int:
         print(f"{name:44s} {value:5.2f}×")
     if options.out is not None:
         write(options.out / "process.json", {"rounds": options.rounds, "seconds": medians, "ratios": ratios})
-    return 0
 
 
 def _seconds(command: list[str], until: str | None = None) -> float:

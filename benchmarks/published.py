@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 from typing import NamedTuple
 
-from d2l_softmax.settings import Settings
+from d2l_softmax.experiment.settings import Settings
 
 SEED, SEEDS = 326, 5
 
@@ -63,7 +63,7 @@ FASHION = Settings(dataset="fashion-mnist")
 RAW = replace(FASHION, mode="manual", pixels="raw", batch_size=100, epochs=50, init="xavier")
 MNIST = replace(FASHION, mode="manual", dataset="mnist", init="uniform")
 
-# Chosen by the accuracy on images held back from training: benchmarks/results/reproduce-choice.md.
+# Chosen by the accuracy on images held out of training: benchmarks/results/reproduce-choice.md.
 CONVERGED = replace(FASHION, epochs=40, lr=0.03, momentum=0.9, weight_decay=1e-4, lr_schedule="cosine")
 
 SLOWNESS = "lr=1e-06: epochs to the train loss that lr=1e-05 has after 5"

@@ -26,11 +26,12 @@ from tqdm import tqdm
 
 from benchmarks.published import EXPERIMENTS, SEED, SEEDS, SLOWNESS, Claim, Run
 from benchmarks.report import circumstances, write
-from d2l_softmax import UserError, concise, cross_entropy, evaluate, figures, load_dataset
-from d2l_softmax.command import Parser, run_command
-from d2l_softmax.experiment import Setup, make_job
-from d2l_softmax.init import zeros
-from d2l_softmax.schedule import LearningRate
+from d2l_softmax import UserError, concise, cross_entropy, evaluate, load_dataset
+from d2l_softmax.commands.command_line import Parser, run_command
+from d2l_softmax.experiment.job import Setup, make_job
+from d2l_softmax.initialisers import zeros
+from d2l_softmax.record import figures
+from d2l_softmax.training import run_epoch
 from examples import line_fit
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -47,16 +48,12 @@ def train(run: Run, seed: int, data_dir: Path) -> Found:
     data = replace(data, train_images=data.train_images[: run.images], train_labels=data.train_labels[: run.images])
     # Autograd's bookkeeping, which manual mode has no use for, is a quarter of a step on a single image.
     with torch.inference_mode(settings.mode == "manual"):
-        job = make_job(settings, Setup(data, torch.device("cpu")))
-        rate = LearningRate(job.learner.updater, settings.lr, settings.lr_schedule, settings.epochs)
+        job = make_job(settings, Setup(data, "", torch.device("cpu")))
         whole, rest = divmod(run.steps, len(job.train_iter)) if run.steps else (settings.epochs, 0)
-        epochs = []
-        for epoch in job.epochs(whole):
-            epochs.append(epoch)
-            rate(epoch)
+        epochs = list(job._replace(settings=replace(settings, epochs=whole)).epochs())
         if rest:
-            part = job._replace(train_iter=itertools.islice(job.train_iter, rest), history=tuple(epochs))
-            epochs += part.epochs(whole + 1)
+            part = itertools.islice(job.train_iter, rest)
+            epochs.append(run_epoch(job.learner, whole + 1, part, job.test_iter))
         loss, accuracy = evaluate(job.learner.net, job.train_iter, job.learner.loss)
     last, rises = epochs[-1], [b.train_loss > a.train_loss for a, b in itertools.pairwise(epochs)]
     return {
@@ -80,7 +77,7 @@ def optimise(run: Run, seed: int, data_dir: Path) -> Found:
     penalty is on the weights of the pixels themselves, but L-BFGS needs a fraction of the iterations.
     """
     data = load(run.settings.dataset, data_dir)
-    X, X_test = ((images / data.white).flatten(1) for images in (data.train_images, data.test_images))
+    X, X_test = ((images / data.max_value).flatten(1) for images in (data.train_images, data.test_images))
     mean, (variances, axes) = X.mean(dim=0), torch.linalg.eigh(X.T.cov())
     P = axes / (variances + 1e-4).sqrt()
     X, X_test, y = (X - mean) @ P, (X_test - mean) @ P, data.train_labels
@@ -136,7 +133,7 @@ def _start_worker() -> None:
 
 
 def judge(claim: Claim, values: Sequence[float]) -> tuple[float, str]:
-    """The tolerance of a claim and the verdict on the mean of `values`, one a seed.
+    """The tolerance of a claim and the verdict on the mean of `values`, one per seed.
 
     Unless it was agreed beforehand, the tolerance is rounding plus half the width of the interval about the mean that
     holds one further run in 95 of 100 cases: if ours is the same algorithm, the published run is such a run. With s
@@ -218,7 +215,7 @@ def reproduce(data_dir: Path, only: Sequence[str] | None, seeds: int | None, out
     """Carry out all experiments, or `only` some, print the table and write the results; return the exit status.
 
     Raises:
-        UserError: `seeds` is below 1, a data set cannot be had, or `out` cannot be written.
+        UserError: `seeds` is below 1, a data set is not available, or `out` cannot be written.
     """
     if seeds is not None and seeds < 1:
         raise UserError(f"--seeds must be a whole number of at least 1, got {seeds}")

@@ -23,10 +23,9 @@ import numpy as np
 import torch
 
 from benchmarks.peers import floor, idx_header, mode
-from benchmarks.report import write
+from benchmarks.report import parser, run, write
 from benchmarks.speed import interleaved, summary
 from d2l_softmax import MODES, Dataset, load_dataset
-from d2l_softmax.command import Parser, run_command
 
 FEW = 60_000
 IMAGES = (FEW, 10 * FEW, 100 * FEW)
@@ -69,7 +68,7 @@ def write_made(folder: Path, images: int) -> None:
 
 
 def train_in_a_process(folder: str, rounds: int, connection) -> None:
-    """Send what an image takes, how much more that is than of the first images alone, and the peak of memory."""
+    """Send the time per image, its ratio to that of the first images alone, and the peak of memory."""
     whole = load_dataset(folder)
     first = replace(whole, train_images=whole.train_images[:FEW], train_labels=whole.train_labels[:FEW])
     seconds = interleaved({"whole": mode("concise", whole), "first": mode("concise", first)}, rounds)
@@ -98,7 +97,7 @@ def growth(sizes: Iterable[int], rounds: int) -> Iterator[dict]:
 
 
 def shapes(rounds: int) -> Iterator[dict]:
-    """Images a second of each mode and the floor, and the floor's seconds as a fraction of each mode's."""
+    """Images per second of each mode and the floor, and the floor's seconds as a fraction of each mode's."""
     for batch_size, classes, side, images in SHAPES:
         dataset = made(images, classes, side)
         contestants = {name: mode(name, dataset, batch_size) for name in MODES}
@@ -113,30 +112,21 @@ def shapes(rounds: int) -> Iterator[dict]:
         }
 
 
-def parser() -> argparse.ArgumentParser:
-    """Build the parser."""
-    parser = Parser(prog="benchmarks.sizes", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--rounds", type=int, default=5, help="timed turns of each")
-    parser.add_argument(
-        "--images", type=int, nargs="+", default=IMAGES, metavar="N", help="numbers of images to grow to"
-    )
-    parser.add_argument("--out", type=Path, help="folder for sizes.json and sizes.md")
-    return parser
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print the tables and write them; the exit status is 2 for what the user must mend."""
-    return run_command("sizes", lambda: _measure(parser().parse_args(arguments)))
+    """Measure, print the tables and write them."""
+    options = parser("sizes", __doc__, 5, "sizes.json and sizes.md", data=False)
+    options.add_argument("--images", type=int, nargs="+", default=IMAGES, metavar="N", help="of images to grow to")
+    return run(options, _measure, arguments)
 
 
-def _measure(options: argparse.Namespace) -> int:
+def _measure(options: argparse.Namespace) -> None:
     lines: list[str] = []
 
     def say(*cells: str) -> None:
         lines.append(f"| {' | '.join(cells)} |")
         print(lines[-1], flush=True)
 
-    say("images", "µs an image", "÷ the first 60,000's", "peak memory, less the empty run's, ÷ bytes of images")
+    say("images", "µs per image", "÷ the first 60,000's", "peak memory, less the empty run's, ÷ bytes of images")
     say(*["---"] * 4)
     empty, *grown = growth(options.images, options.rounds)
     for row in grown:
@@ -159,7 +149,6 @@ def _measure(options: argparse.Namespace) -> int:
             {"rounds": options.rounds, "empty": empty, "growth": grown, "shapes": measured},
         )
         (options.out / "sizes.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

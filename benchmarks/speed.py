@@ -1,4 +1,4 @@
-"""Seconds an epoch, training plus evaluation, of every mode beside its peers, on one machine in one run.
+"""Seconds per epoch, training plus evaluation, of every mode beside its peers, on one machine in one run.
 
     python -m benchmarks.speed --data-dir DIR
 
@@ -15,9 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.peers import BATCH_SIZE, LR, PEERS, Epoch, missing, mode
-from benchmarks.report import write
+from benchmarks.report import parser, run, write
 from d2l_softmax import MODES, load_dataset
-from d2l_softmax.command import Parser, run_command
 
 # Seconds between turns, in which the threads of the last contestant, which wait busily for more, go to sleep.
 PAUSE = 0.3
@@ -26,7 +25,7 @@ TURN = 0.5
 
 
 def interleaved(contestants: dict[str, Epoch], rounds: int) -> dict[str, list[float]]:
-    """Seconds an epoch of each contestant in each round, after one epoch that is not counted."""
+    """Seconds per epoch of each contestant in each round, after one epoch that is not counted."""
     epochs = {name: math.ceil(TURN / _timed(contestant, 1)) for name, contestant in contestants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
@@ -61,7 +60,7 @@ def draw(result: dict, path: Path) -> None:
     """A bar for each contestant, on a logarithmic axis."""
     from matplotlib.figure import Figure
 
-    from d2l_softmax import figures
+    from d2l_softmax.record import figures
 
     medians = dict(sorted(result["seconds"].items(), key=lambda item: -item[1]))
     figure = Figure(figsize=(6.4, 3.6), dpi=100, layout="constrained")
@@ -71,25 +70,16 @@ def draw(result: dict, path: Path) -> None:
     ax.bar_label(bars, [f" {value:.3f}" for value in medians.values()])
     ax.set_xscale("log")
     ax.set_xlim(right=max(medians.values()) * 2.5)
-    ax.set_xlabel("seconds an epoch of Fashion-MNIST, training plus evaluation")
+    ax.set_xlabel("seconds per epoch of Fashion-MNIST, training plus evaluation")
     figures.save(figure, path)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Build the parser."""
-    parser = Parser(prog="benchmarks.speed", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--data-dir", default="data", help="holds FashionMNIST/raw/")
-    parser.add_argument("--rounds", type=int, default=7, help="timed epochs of each")
-    parser.add_argument("--out", type=Path, help="folder for speed.json and speed.png")
-    return parser
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print the table and write it; the exit status is 2 for what the user must mend."""
-    return run_command("speed", lambda: _measure(parser().parse_args(arguments)))
+    """Measure, print the table and write it."""
+    return run(parser("speed", __doc__, 7, "speed.json and speed.png"), _measure, arguments)
 
 
-def _measure(options: argparse.Namespace) -> int:
+def _measure(options: argparse.Namespace) -> None:
     dataset = load_dataset("fashion-mnist", options.data_dir)
     skipped = [name for name in PEERS if missing(name)]
     contestants = {name: mode(name, dataset) for name in MODES}
@@ -100,7 +90,7 @@ def _measure(options: argparse.Namespace) -> int:
         "batch_size": BATCH_SIZE,
         "lr": LR,
     }
-    print(f"seconds an epoch, training plus evaluation: median of {options.rounds}, and ratios of the same rounds")
+    print(f"seconds per epoch, training plus evaluation: median of {options.rounds}, and ratios of the same rounds")
     names = list(result["ratios"])
     print(f"{'':15s} {'seconds':>8s}" + "".join(f"{'÷ ' + name:>12s}" for name in names))
     for name, seconds in result["seconds"].items():
@@ -111,7 +101,6 @@ def _measure(options: argparse.Namespace) -> int:
     if options.out is not None:
         write(options.out / "speed.json", result)
         draw(result, options.out / "speed.png")
-    return 0
 
 
 if __name__ == "__main__":

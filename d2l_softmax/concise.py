@@ -1,47 +1,29 @@
-"""Softmax regression from the built-in pieces of torch.nn and torch.optim: the same algorithm as scratch.py."""
+"""Softmax regression from the built-in pieces of torch.nn and torch.optim: the same algorithm as scratch.py.
 
-from collections.abc import Callable
-from functools import partial
+logits   nn.Linear on flattened images
+softmax  within the loss
+loss     nn.CrossEntropyLoss, one per sample
+update   torch.optim.SGD
+"""
 
 import torch
 from torch import nn
 
-from d2l_softmax import init
 from d2l_softmax.device import try_gpu
-from d2l_softmax.learner import Learner
+from d2l_softmax.initialisers import normal
+from d2l_softmax.training import Learner
 
 
-def init_weights(
-    module: nn.Module, initialiser: Callable = init.normal, generator: torch.Generator | None = None
-) -> None:
-    """Draw the weights of a linear layer and leave every other module alone: for `net.apply(init_weights)`."""
-    if isinstance(module, nn.Linear):
-        initialiser(module.weight, module.bias, generator)
+def make_net(num_inputs, num_outputs, initialiser=normal, *, generator=None, device=None, dtype=torch.float32):
+    """X (batch, …) ↦ logits (batch, num_outputs); drawn on the CPU, then moved to `device` (default: `try_gpu()`)."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(num_inputs, num_outputs, dtype=dtype))
+    initialiser(net[1].weight, net[1].bias, generator)
+    return net.to(try_gpu() if device is None else device)
 
 
-def make_net(num_inputs: int, num_outputs: int, dtype: torch.dtype = torch.float32) -> nn.Sequential:
-    """X (batch, …) ↦ logits (batch, num_outputs), on the CPU."""
-    return nn.Sequential(nn.Flatten(), nn.Linear(num_inputs, num_outputs, dtype=dtype))
-
-
-def build(
-    num_inputs: int,
-    num_outputs: int,
-    *,
-    lr: float,
-    momentum: float = 0.0,
-    weight_decay: float = 0.0,
-    initialiser: Callable = init.normal,
-    generator: torch.Generator | None = None,
-    device: torch.device | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> Learner:
-    """Put the pieces together for the training loop."""
-    net = make_net(num_inputs, num_outputs, dtype)
-    net.apply(partial(init_weights, initialiser=initialiser, generator=generator))
-    net.to(try_gpu() if device is None else device)
+def build(num_inputs, num_outputs, *, lr, momentum=0.0, weight_decay=0.0, **start) -> Learner:
+    """Assemble the learner; `start` is passed to `make_net`."""
+    net = make_net(num_inputs, num_outputs, **start)
     loss = nn.CrossEntropyLoss(reduction="none")
     updater = torch.optim.SGD(net.parameters(), lr, momentum=momentum, weight_decay=weight_decay)
-    linear = net[1]
-    W, b = linear.weight.detach().T, linear.bias.detach()
-    return Learner(net, loss, updater, W, b, lambda: [p.grad for p in net.parameters()])
+    return Learner(net, loss, updater, net[1].weight.detach().T, net[1].bias.detach())

@@ -1,7 +1,9 @@
-"""The one training loop. It asks nothing about what it holds: a mode is whatever keeps the protocol of `Learner`."""
+"""The one training loop. It works with anything that follows the protocol of `Learner`."""
 
+import inspect
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -9,9 +11,42 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from d2l_softmax.learner import autograd_backward
-
 Batches = Iterable[tuple[Tensor, Tensor]]
+Net = Callable[[Tensor], Tensor]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def autograd_backward(net: Any, loss: Any, losses: Tensor) -> None:
+    """Leave the gradient of the mean of `losses` (batch,) in every parameter's `.grad`, by autograd.
+
+    It starts from d(mean)/dl_n = 1/batch, which saves computing the mean itself.
+    """
+    losses.backward(torch.full_like(losses, 1 / len(losses)))
+
+
+class Learner(NamedTuple):
+    """One mode of softmax regression, ready to train: a network with its loss and its updater.
+
+    net: maps images (batch, 1, height, width) or (batch, features) to logits (batch, classes).
+    loss: maps (logits, y) to one loss per sample, (batch,).
+    updater: `zero_grad()`, `step()`, `param_groups`, `state_dict()` and `load_state_dict()`, as
+        `torch.optim.Optimizer` has them. It reads the gradient of each parameter p from `p.grad`.
+    W, b: the weights (features, classes) and bias (classes,), sharing memory with what the net computes with, so
+        that copying into them sets the network.
+    backward: `backward(net, loss, losses)` leaves the gradient of the batch's mean loss in `p.grad`. A mode without
+        autograd has one of its own.
+    """
+
+    net: Net
+    loss: Loss
+    updater: Any
+    W: Tensor
+    b: Tensor
+    backward: Callable[[Any, Any, Tensor], None] = autograd_backward
+
+    def parameters(self) -> list[Tensor]:
+        """Return the tensors that the updater changes."""
+        return [p for group in self.updater.param_groups for p in group["params"]]
 
 
 class Accumulator:
@@ -46,7 +81,7 @@ def accuracy(y_hat: Tensor, y: Tensor) -> Tensor:
         y_hat: scores or probabilities (batch, classes), or predicted class indices (batch,).
         y: true class indices (batch,).
 
-    With one dimension more after the batch, in both, it counts for each index of that dimension.
+    With one more dimension after the batch, in both, it counts for each index of that dimension.
     """
     y_hat = y_hat.detach()
     predicted = y_hat.argmax(dim=-1) if y_hat.ndim > y.ndim else y_hat
@@ -55,7 +90,7 @@ def accuracy(y_hat: Tensor, y: Tensor) -> Tensor:
 
 @contextmanager
 def _in_mode(net: Any, training: bool) -> Iterator[None]:
-    """Put an `nn.Module` into train or eval mode for a while; other networks have no modes."""
+    """Put an `nn.Module` into train or eval mode for the block; other networks have no modes."""
     before = getattr(net, "training", None)
     if before is None:
         yield
@@ -68,68 +103,117 @@ def _in_mode(net: Any, training: bool) -> Iterator[None]:
 
 
 class Tally:
-    """The mean loss and the accuracy of many batches, worked out for several at a time, which is cheaper."""
+    """The mean loss and the accuracy of many batches, computed for several at a time, which is cheaper."""
 
-    AT_A_TIME = 16
+    BATCHES_AT_A_TIME = 16
 
     def __init__(self):
         self.sums = Accumulator(3)
-        self.waiting: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.pending: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.first: tuple[Tensor, Tensor, Tensor] | None = None
 
     def add(self, losses: Tensor, logits: Tensor, y: Tensor) -> None:
         """Add one batch."""
-        self.waiting.append((losses.detach(), logits.detach(), y))
-        if len(self.waiting) == self.AT_A_TIME:
-            self.work_out()
+        if self.first is None:
+            self.first = logits, losses, y
+        self.pending.append((losses.detach(), logits.detach(), y))
+        if len(self.pending) == self.BATCHES_AT_A_TIME:
+            self.flush()
 
-    def work_out(self) -> None:
-        """Add what is waiting to the sums."""
-        if self.waiting:
-            losses, logits, y = map(torch.cat, zip(*self.waiting, strict=True))
+    def flush(self) -> None:
+        """Add the pending batches to the sums."""
+        if self.pending:
+            losses, logits, y = map(torch.cat, zip(*self.pending, strict=True))
             self.sums.add(losses.sum(dim=0), accuracy(logits, y), len(y))
-            self.waiting.clear()
+            self.pending.clear()
 
     def means(self) -> tuple[float, ...]:
-        """(mean loss, accuracy), read from the device.
+        """Return (mean loss, accuracy), read from the device.
 
         Raises:
             ValueError: there has been no sample.
         """
-        self.work_out()
+        self.flush()
         return _means(self.sums)
 
 
-def train_epoch(
-    net: Callable[[Tensor], Tensor],
-    train_iter: Batches,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    updater: Any,
-    backward: Callable[[Any, Any, Tensor], None] = autograd_backward,
-) -> tuple[float, float]:
-    """Take one pass over the training data and return (mean train loss, train accuracy).
+def _means(sums: Accumulator) -> tuple[float, ...]:
+    *totals, count = sums.data
+    if not count:
+        raise ValueError("there are no samples to average over")
+    return tuple((total.cpu().double() / count).tolist() for total in totals)
 
-    Both are means over samples, each taken when its batch was used. Nothing is read from the device until the end.
-    The arguments are those of `Learner`.
+
+def _per_sample(losses: Tensor, y: Tensor) -> Tensor:
+    """One loss per sample, shaped as `y`; a scalar is taken for the mean of the batch.
 
     Raises:
-        ValueError: `train_iter` is empty.
+        ValueError: the losses have another shape.
     """
-    return take_steps(net, train_iter, loss, updater, backward).means()
+    if losses.ndim == 0:
+        return losses.expand(y.shape)
+    if losses.shape != y.shape:
+        raise ValueError(
+            f"the loss must return one value per sample, {tuple(y.shape)}, or their mean, got {tuple(losses.shape)}"
+        )
+    return losses
 
 
-def take_steps(
-    net: Callable[[Tensor], Tensor],
-    train_iter: Batches,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    updater: Any,
-    backward: Callable[[Any, Any, Tensor], None],
-) -> Tally:
+def _check_updater(updater: Any) -> None:
+    """Refuse what cannot be called as `updater.zero_grad()` and `updater.step()`.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    try:
+        for method in (updater.zero_grad, updater.step):
+            inspect.signature(method).bind()
+    except (AttributeError, TypeError) as error:
+        raise TypeError(
+            f"updater must have zero_grad() and step() without arguments, as torch.optim.SGD and scratch.SGD have; "
+            f"got {getattr(updater, '__name__', type(updater).__name__)}"
+        ) from error
+
+
+def _warn_of_probabilities(logits: Tensor, losses: Tensor, y: Tensor) -> None:
+    """Warn where a cross-entropy that takes logits is given probabilities: it trains on, but to a worse result."""
+    if logits.ndim == 2 and logits.detach().amin() >= 0 and (logits.sum(dim=1) - 1).abs().amax() < 1e-4:
+        of_logits = torch.nn.functional.cross_entropy(logits.detach(), y, reduction="none")
+        if (of_logits.mean() - losses.detach().mean()).abs() < 1e-4:
+            warnings.warn(
+                "the network returns probabilities, but this loss takes logits: leave out the network's softmax, or "
+                "use cross_entropy_of_probabilities",
+                stacklevel=3,
+            )
+
+
+def train_epoch(
+    net: Net, train_iter: Batches, loss: Loss, updater: Any, backward: Callable = autograd_backward
+) -> tuple[float, float]:
+    """Make one pass over the training data and return (mean train loss, train accuracy).
+
+    Both are means over samples, each taken when its batch was used. Nothing is read from the device until the end.
+    The arguments are those of `Learner`; `loss` may also return the mean of the batch, as `nn.CrossEntropyLoss()`.
+    It warns where a loss that takes logits is given probabilities.
+
+    Raises:
+        TypeError: `updater` has no `zero_grad()` and `step()` that need no arguments.
+        ValueError: `train_iter` is empty, or `loss` returns values of another shape.
+    """
+    _check_updater(updater)
+    tally = take_steps(net, train_iter, loss, updater, backward)
+    figures = tally.means()
+    _warn_of_probabilities(*tally.first)
+    return figures
+
+
+def take_steps(net: Net, train_iter: Batches, loss: Loss, updater: Any, backward: Callable) -> Tally:
     """Take the steps of `train_epoch` without reading anything from the device."""
     tally = Tally()
     with _in_mode(net, training=True):
         for X, y in train_iter:
             logits = net(X)
-            losses = loss(logits, y)
+            losses = _per_sample(loss(logits, y), y)
             updater.zero_grad()
             backward(net, loss, losses)
             updater.step()
@@ -138,24 +222,24 @@ def take_steps(
 
 
 @torch.no_grad()
-def evaluate(
-    net: Callable[[Tensor], Tensor], data_iter: Batches, loss: Callable[[Tensor, Tensor], Tensor]
-) -> tuple[float, float]:
+def evaluate(net: Net, data_iter: Batches, loss: Loss) -> tuple[float, float]:
     """Return (mean loss, accuracy) of a network on a data set, changing neither.
 
+    `loss` is that of `Learner`, or returns the mean of the batch.
+
     Raises:
-        ValueError: `data_iter` is empty.
+        ValueError: `data_iter` is empty, or `loss` returns values of another shape.
     """
     tally = Tally()
     with _in_mode(net, training=False):
         for X, y in data_iter:
             logits = net(X)
-            tally.add(loss(logits, y), logits, y)
+            tally.add(_per_sample(loss(logits, y), y), logits, y)
     return tally.means()
 
 
 @torch.no_grad()
-def evaluate_accuracy(net: Callable[[Tensor], Tensor], data_iter: Batches) -> float:
+def evaluate_accuracy(net: Net, data_iter: Batches) -> float:
     """Return the fraction of samples that a network classifies correctly.
 
     Raises:
@@ -168,15 +252,8 @@ def evaluate_accuracy(net: Callable[[Tensor], Tensor], data_iter: Batches) -> fl
     return _means(sums)[0]
 
 
-def _means(sums: Accumulator) -> tuple[float, ...]:
-    *totals, count = sums.data
-    if not count:
-        raise ValueError("there are no samples to average over")
-    return tuple((total.cpu().double() / count).tolist() for total in totals)
-
-
 class EpochResult(NamedTuple):
-    """What one epoch came to. Losses are means over samples, accuracies are fractions, `seconds` is all of it."""
+    """The figures of one epoch. Losses are means over samples, accuracies are fractions, `seconds` covers it all."""
 
     epoch: int
     train_loss: float
@@ -187,75 +264,66 @@ class EpochResult(NamedTuple):
     validation_loss: float | None = None
     validation_accuracy: float | None = None
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether the train and test losses are; if not, training has diverged."""
+        return math.isfinite(self.train_loss) and math.isfinite(self.test_loss)
+
 
 class DivergedError(ArithmeticError):
-    """The loss stopped being finite."""
+    """The loss is no longer finite."""
 
     def __init__(self, epoch: int):
-        super().__init__(f"the loss stopped being finite in epoch {epoch}")
+        super().__init__(f"the loss is no longer finite in epoch {epoch}")
         self.epoch = epoch
 
 
-def epochs(
-    net: Callable[[Tensor], Tensor],
+def run_epoch(
+    learner: Learner,
+    epoch: int,
     train_iter: Batches,
     test_iter: Batches,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    num_epochs: int,
-    updater: Any,
-    *,
-    backward: Callable[[Any, Any, Tensor], None] = autograd_backward,
     validation_iter: Batches | None = None,
-    first_epoch: int = 1,
-    one_epoch: Callable[..., tuple[float, float]] = train_epoch,
-) -> Iterator[EpochResult]:
-    """Train epochs `first_epoch` to `num_epochs`, each when the next result is asked for, and evaluate after each.
-
-    `one_epoch` does what `train_epoch` does, perhaps faster.
-
-    Raises:
-        DivergedError: the train or test loss is not finite.
-    """
-    for epoch in range(first_epoch, num_epochs + 1):
-        start = time.perf_counter()
-        train_figures = one_epoch(net, train_iter, loss, updater, backward)
-        test_figures = evaluate(net, test_iter, loss)
-        validation_figures = () if validation_iter is None else evaluate(net, validation_iter, loss)
-        if not (math.isfinite(train_figures[0]) and math.isfinite(test_figures[0])):
-            raise DivergedError(epoch)
-        seconds = time.perf_counter() - start
-        yield EpochResult(epoch, *train_figures, *test_figures, seconds, *validation_figures)
+    train_epoch: Callable[..., tuple[float, float]] = train_epoch,
+) -> EpochResult:
+    """Train one epoch and evaluate after it; `train_epoch` may be a faster one that does the same."""
+    start = time.perf_counter()
+    net, loss = learner.net, learner.loss
+    figures = (
+        *train_epoch(net, train_iter, loss, learner.updater, learner.backward),
+        *evaluate(net, test_iter, loss),
+    )
+    validation = () if validation_iter is None else evaluate(net, validation_iter, loss)
+    return EpochResult(epoch, *figures, time.perf_counter() - start, *validation)
 
 
 def train(
-    net: Callable[[Tensor], Tensor],
+    net: Net,
     train_iter: Batches,
     test_iter: Batches,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Loss,
     num_epochs: int,
     updater: Any,
     *,
-    backward: Callable[[Any, Any, Tensor], None] = autograd_backward,
+    backward: Callable = autograd_backward,
     validation_iter: Batches | None = None,
     listeners: Iterable[Callable[[EpochResult], None]] = (),
 ) -> list[EpochResult]:
-    """Train for `num_epochs` epochs, evaluating after each, and tell every listener what each came to.
+    """Train for `num_epochs` epochs, evaluate after each, and call every listener with its `EpochResult`.
+
+    Returns:
+        One `EpochResult` for each epoch, first to last: not the figures of the last epoch alone.
 
     Raises:
-        DivergedError: the train or test loss is not finite; listeners have heard of the epochs before.
+        DivergedError: the train or test loss is not finite; the listeners have received the epochs before.
+        TypeError, ValueError: as `train_epoch`.
     """
+    learner = Learner(net, loss, updater, W=None, b=None, backward=backward)
     results = []
-    for result in epochs(
-        net,
-        train_iter,
-        test_iter,
-        loss,
-        num_epochs,
-        updater,
-        backward=backward,
-        validation_iter=validation_iter,
-    ):
-        results.append(result)
+    for epoch in range(1, num_epochs + 1):
+        results.append(run_epoch(learner, epoch, train_iter, test_iter, validation_iter))
+        if not results[-1].is_finite:
+            raise DivergedError(epoch)
         for listener in listeners:
-            listener(result)
+            listener(results[-1])
     return results

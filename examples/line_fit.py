@@ -10,8 +10,9 @@ k steps from p₀ = 0 it is p_k = p* − (I − lr H)ᵏ p*.
 import torch
 from torch import Tensor
 
-from d2l_softmax import init
-from d2l_softmax.manual import SGD, Linear, MSELoss
+from d2l_softmax.initialisers import zeros
+from d2l_softmax.manual import Linear, MSELoss
+from d2l_softmax.scratch import SGD
 
 
 def points(seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -23,8 +24,8 @@ def points(seed: int = 0) -> tuple[Tensor, Tensor]:
 
 def fit(x: Tensor, y: Tensor, lr: float, steps: int) -> tuple[float, float]:
     """Slope and intercept after `steps` steps of gradient descent from zero, by forward and backward passes."""
-    model = Linear(1, 1, init.zeros, device=x.device, dtype=x.dtype)
-    criterion, optimizer = MSELoss(), SGD(model, lr)
+    model = Linear(1, 1, zeros, device=x.device, dtype=x.dtype)
+    criterion, optimizer = MSELoss(), SGD(model.parameters(), lr)
     for _ in range(steps):
         criterion(model(x), y)
         optimizer.zero_grad()

@@ -16,15 +16,16 @@ from torch.nn.functional import one_hot
 
 if Path.cwd().name == "examples":  # where a notebook starts
     os.chdir("..")
-from d2l_softmax import BatchIterator, cross_entropy, evaluate, figures, init, load_dataset, scratch, softmax
-from d2l_softmax.training import train_epoch
+from d2l_softmax import BatchIterator, cross_entropy, evaluate, load_dataset, scratch, softmax, train_epoch
+from d2l_softmax.initialisers import uniform
+from d2l_softmax.record import figures
 
 # %matplotlib inline
 parser = argparse.ArgumentParser("examples.one_sample")
 parser.add_argument("--data-dir", default=os.environ.get("D2L_SOFTMAX_DATA", "data"), help="may hold MNIST/raw/")
 folder = parser.parse_args(None if "__file__" in globals() else []).data_dir  # a notebook has no command line
 data = load_dataset("mnist" if Path(folder, "MNIST", "raw").is_dir() else "digits", folder)
-images, labels = data.train_images[:1000] / data.white, data.train_labels[:1000]
+images, labels = data.train_images[:1000] / data.max_value, data.train_labels[:1000]
 
 # %% [markdown]
 # The start is W, b ~ U(−1, 1), and the image is the first that it gets wrong. The logits are o = x W + b, the
@@ -32,7 +33,7 @@ images, labels = data.train_images[:1000] / data.white, data.train_labels[:1000]
 
 # %%
 cpu, start, lr = torch.device("cpu"), torch.Generator().manual_seed(326), 0.1
-W, b = scratch.init_params(data.num_inputs, len(data.classes), init.uniform, generator=start, device=cpu)
+W, b = scratch.init_params(data.num_inputs, len(data.classes), uniform, generator=start, device=cpu)
 net = scratch.Net(W, b)
 i = int((net(images).argmax(dim=1) != labels).nonzero()[0])
 X, y = images[i : i + 1], labels[i : i + 1]
@@ -41,7 +42,7 @@ p, loss = softmax(logits).detach(), cross_entropy(logits, y)
 for name, o_j, p_j in zip(data.classes, logits[0], p[0], strict=True):
     print(f"class {name}: logit {o_j:7.3f}, probability {p_j:.4f}")
 print(f"loss {loss.item():.4f} of training image {i} of {data.name}")
-figures.predictions(data.train_images, labels, softmax(net(images)).detach(), data.classes, data.white)
+figures.predictions(data.train_images, labels, softmax(net(images)).detach(), data.classes, data.max_value)
 
 # %% [markdown]
 # As l = log Σ_k exp(o_k) − o_y, its gradient with respect to the logits is g_j = ∂l/∂o_j = p_j − [j = y]. By the
@@ -81,10 +82,10 @@ with torch.no_grad():
     W -= lr * X.T @ g
     b -= lr * g.sum(dim=0)
 print(f"loss of the batch: {before:.4f} before the step, {cross_entropy(net(X), y).mean():.4f} after it")
-train_iter = BatchIterator(data.train_images, data.train_labels, 256, seed=326, scale=data.white, device=cpu)
-test_iter = BatchIterator(data.test_images, data.test_labels, 1024, scale=data.white, device=cpu)
+train_iter = BatchIterator(data.train_images, data.train_labels, 256, seed=326, scale=data.max_value, device=cpu)
+test_iter = BatchIterator(data.test_images, data.test_labels, 1024, scale=data.max_value, device=cpu)
 print("test loss {:.4f}, accuracy {:.4f} before the epoch".format(*evaluate(net, test_iter, cross_entropy)))
 train_epoch(net, train_iter, cross_entropy, scratch.SGD([W, b], lr))
 print("test loss {:.4f}, accuracy {:.4f} after it".format(*evaluate(net, test_iter, cross_entropy)))
-p = softmax(net(data.test_images / data.white)).detach()
-figures.predictions(data.test_images, data.test_labels, p, data.classes, data.white)
+p = softmax(net(data.test_images / data.max_value)).detach()
+figures.predictions(data.test_images, data.test_labels, p, data.classes, data.max_value)

@@ -1,13 +1,10 @@
 """Made-up IDX files for the tests, written from the format's description."""
 
 import gzip
-import hashlib
 import struct
 from pathlib import Path
 
 import numpy as np
-
-from d2l_softmax.catalogue import SOURCES
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -21,16 +18,14 @@ def idx_bytes(array: np.ndarray, magic: int | None = None, shape: tuple[int, ...
     return struct.pack(f">{1 + len(shape)}I", magic, *shape) + array.astype(np.uint8).tobytes()
 
 
-def write_idx(path: Path, array: np.ndarray, magic: int | None = None, shape: tuple[int, ...] | None = None) -> Path:
+def write_idx(path: Path, content: np.ndarray | bytes) -> Path:
     """Write an IDX file, gzipped if it is named `.gz`, and return its path."""
-    data = idx_bytes(array, magic, shape)
+    data = content if isinstance(content, bytes) else idx_bytes(content)
     path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     return path
 
 
-def make_folder(
-    folder: Path, n_train: int, n_test: int, classes: int, side: int, gz: bool = True, seed: int = 0
-) -> dict[str, np.ndarray]:
+def make_folder(folder: Path, n_train: int, n_test: int, classes: int, side: int, gz=True, seed=0) -> dict:
     """Write the four files of a data set of noise, every class in turn, and return their arrays by name."""
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,17 +36,6 @@ def make_folder(
     for stem, array in arrays.items():
         write_idx(folder / (f"{stem}.gz" if gz else stem), array)
     return arrays
-
-
-def resources(folder: Path) -> list[tuple[str, str]]:
-    """Name and MD5 of the four gzipped files in `folder`, as the catalogue lists them."""
-    names = [f"{stem}.gz" for stem in STEMS]
-    return [(name, hashlib.md5((folder / name).read_bytes()).hexdigest()) for name in names]
-
-
-def publish(monkeypatch, name: str, **fields) -> None:
-    """Let the catalogue say something else of the data set `name` while a test runs."""
-    monkeypatch.setitem(SOURCES, name, SOURCES[name]._replace(**fields))
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:

@@ -60,17 +60,7 @@ class TensorBoard:
 @contextmanager
 def tensorboard(logdir: Path) -> Iterator[TensorBoard]:
     """A TensorBoard server as a user starts it."""
-    command = [
-        sys.executable,
-        "-m",
-        "tensorboard.main",
-        "--logdir",
-        str(logdir),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-    ]
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), "--host", "127.0.0.1", "--port=0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
             found = (re.search(r"at (http://127\.0\.0\.1:\d+)", line) for line in server.stderr)

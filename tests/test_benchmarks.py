@@ -4,8 +4,16 @@ import pytest
 import torch
 
 from benchmarks import peers, process, sizes, speed, sweep, textbook
-from d2l_softmax import MODES
-from d2l_softmax.data import Dataset
+from d2l_softmax import MODES, Dataset
+from d2l_softmax.data.catalogue import DataUnavailableError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch):
+    monkeypatch.setattr(speed, "PAUSE", 0)
+    monkeypatch.setattr(speed, "TURN", 1e-9)
 
 
 @pytest.fixture
@@ -14,9 +22,7 @@ def tiny(blobs):
     return Dataset("tiny", images[:600], labels[:600], images[600:], labels[600:], ("a", "b", "c", "d"))
 
 
-def test_contestants_take_turns_after_an_epoch_that_does_not_count(monkeypatch):
-    monkeypatch.setattr(speed, "PAUSE", 0)
-    monkeypatch.setattr(speed, "TURN", 1e-9)
+def test_contestants_take_turns_after_an_epoch_that_does_not_count():
     turns = []
     seconds = speed.interleaved({name: lambda name=name: turns.append(name) for name in "ab"}, rounds=3)
     assert turns == ["a", "b"] * 4
@@ -59,11 +65,9 @@ def test_peers_that_are_not_installed_are_named(tiny, monkeypatch, capsys, tmp_p
 
 
 def test_rates_together_and_one_after_another_are_the_same_training(tiny, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(speed, "PAUSE", 0)
-    monkeypatch.setattr(speed, "TURN", 1e-9)
     monkeypatch.setattr(sweep, "RATES", [0.1, 0.2, 0.4])
     one_by_one = sweep.one_after_another("manual", tiny)()
-    for result, expected in zip(sweep.together("manual", tiny)().values(), one_by_one, strict=True):
+    for result, expected in zip(sweep.together("manual", tiny)(), one_by_one, strict=True):
         assert result.train_loss == pytest.approx(expected.train_loss, rel=1e-5)
     monkeypatch.setattr(sweep, "load_dataset", lambda *_: tiny)
     assert sweep.main(["--rounds", "1", "--out", str(tmp_path)]) == 0
@@ -74,16 +78,13 @@ def test_rates_together_and_one_after_another_are_the_same_training(tiny, monkey
 
 def test_sizes_are_measured_and_written(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sizes, "SHAPES", ((7, 3, 5, 50), (100, 10, 28, 50)))
-    monkeypatch.setattr(speed, "TURN", 1e-9)
     assert sizes.main(["--rounds", "1", "--images", "1000", "--out", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "sizes.json").read_text())
     (grown,) = result["growth"]
     assert grown["bytes"] == 1000 * 28 * 28
     assert grown["ratio"] > 0
-    assert [(row["batch_size"], row["classes"], row["side"]) for row in result["shapes"]] == [
-        (7, 3, 5),
-        (100, 10, 28),
-    ]
+    shapes = [(row["batch_size"], row["classes"], row["side"]) for row in result["shapes"]]
+    assert shapes == [(7, 3, 5), (100, 10, 28)]
     assert (tmp_path / "sizes.md").read_text().strip() == capsys.readouterr().out.strip()
 
 
@@ -116,12 +117,13 @@ def test_the_textbook_script_trains(tmp_path, capsys):
     assert losses[1] < losses[0] < 2.5
 
 
-def test_missing_data_are_one_line(tmp_path, capsys, monkeypatch):
-    from d2l_softmax import data, download
-
+def test_missing_data_and_no_rounds_are_one_line(tmp_path, capsys, monkeypatch):
     def unreachable(*_):
-        raise download.DownloadError("no network")
+        raise DataUnavailableError("no network")
 
-    monkeypatch.setattr(data, "download", unreachable)
-    assert speed.main(["--data-dir", str(tmp_path)]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    monkeypatch.setattr("d2l_softmax.data.datasets.fetch", unreachable)
+    for benchmark in (speed, process, sweep):
+        for arguments, message in (([], "no network"), (["--rounds", "0"], "--rounds must be a whole number of at")):
+            assert benchmark.main(["--data-dir", str(tmp_path), *arguments]) == 2
+            (line,) = capsys.readouterr().err.splitlines()
+            assert message in line

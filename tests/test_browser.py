@@ -11,13 +11,13 @@ from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from d2l_softmax import MODES
-from d2l_softmax.cli import main
+from d2l_softmax.commands.train import main
 from tests.processes import PATIENCE, tensorboard, wait_until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EPOCHS = 3
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on PATH")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on PATH")]
 expect.set_options(timeout=60_000)
 
 

@@ -1,8 +1,7 @@
-"""Everything that CONTRIBUTING.md shows, done from top to bottom in a copy of the project."""
+"""Everything that CONTRIBUTING.md shows, carried out from top to bottom in a copy of the project."""
 
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -11,6 +10,9 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.processes import PATIENCE
+
+pytestmark = pytest.mark.slow
 
 # All commands in one process, which imports PyTorch once: `python FILE …` or `pytest …`.
 DRIVER = """
@@ -57,8 +59,7 @@ def project(tmp_path_factory):
         cwd=copy,
         capture_output=True,
         text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^\d+ passed, \d+ deselected", done.stdout, re.M), done.stdout

@@ -10,9 +10,11 @@ from torch import nn
 from benchmarks import reproduce
 from benchmarks.published import CONVERGED, EXPERIMENTS, Claim, Run, number
 from d2l_softmax import BatchIterator, load_dataset
-from d2l_softmax.download import DownloadError
-from d2l_softmax.init import normal
+from d2l_softmax.data.catalogue import DataUnavailableError
+from d2l_softmax.initialisers import normal
 from tests.idx_files import make_folder
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -110,11 +112,11 @@ def test_some_experiments_are_written_where_they_are_asked_for_only(noise, tmp_p
         (["--only", "line-fit", "--out", __file__], "test_reproduce.py"),
     ],
 )
-def test_what_the_user_must_mend_is_one_line(arguments, named, tmp_path, monkeypatch, capsys):
-    def failing_download(*args):
-        raise DownloadError("no network")
+def test_what_the_user_can_fix_is_one_line(arguments, named, tmp_path, monkeypatch, capsys):
+    def unreachable(name, data_dir):
+        raise DataUnavailableError(f"{name}: no network")
 
-    monkeypatch.setattr("d2l_softmax.data.download", failing_download)
+    monkeypatch.setattr("d2l_softmax.data.datasets.fetch", unreachable)
     assert reproduce.main(["--data-dir", str(tmp_path), *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert named in line

@@ -24,18 +24,11 @@ def logits_and_labels(draw):
 
 @settings(deadline=None)
 @given(logits_and_labels())
-def test_softmax_is_pytorchs(case):
-    logits, _ = case
-    assert_close(scratch.softmax(logits), F.softmax(logits, dim=1))
-
-
-@settings(deadline=None)
-@given(logits_and_labels())
-def test_cross_entropy_and_its_gradient_are_pytorchs(case):
+def test_softmax_cross_entropy_and_its_gradient_are_pytorchs(case):
     logits, y = case
+    assert_close(scratch.softmax(logits), F.softmax(logits, dim=1))
     ours, theirs = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    our_losses = scratch.cross_entropy(ours, y)
-    their_losses = F.cross_entropy(theirs, y, reduction="none")
+    our_losses, their_losses = scratch.cross_entropy(ours, y), F.cross_entropy(theirs, y, reduction="none")
     assert our_losses.shape == (len(y),)
     assert our_losses.isfinite().all()
     assert_close(our_losses, their_losses)
@@ -56,24 +49,15 @@ def test_both_forms_of_cross_entropy_agree_where_nothing_underflows():
     assert_close(scratch.cross_entropy(logits, y), scratch.cross_entropy_of_probabilities(scratch.softmax(logits), y))
 
 
-def test_init_params_are_drawn_as_the_book_says_and_the_same_for_the_same_seed():
-    W, b = scratch.init_params(784, 10, generator=torch.Generator().manual_seed(3), device=torch.device("cpu"))
-    assert W.shape == (784, 10)
-    assert W.requires_grad
-    assert W.is_leaf
-    assert torch.equal(b, torch.zeros(10))
-    assert b.requires_grad
-    # Of 7,840 draws from N(0, 0.01²) the mean strays by 0.01/√7840, the deviation by 0.01/√15680: five of each.
-    assert abs(W.mean().item()) < 5 * 0.01 / 7840**0.5
-    assert abs(W.std().item() - 0.01) < 5 * 0.01 / 15680**0.5
-    again, _ = scratch.init_params(784, 10, generator=torch.Generator().manual_seed(3), device=torch.device("cpu"))
-    other, _ = scratch.init_params(784, 10, generator=torch.Generator().manual_seed(4), device=torch.device("cpu"))
-    assert torch.equal(W, again)
-    assert not torch.equal(W, other)
+def test_parameters_depend_on_the_seed_only_and_each_classs_weights_are_contiguous():
+    def draw(seed):
+        return scratch.init_params(784, 10, generator=torch.Generator().manual_seed(seed), device=torch.device("cpu"))
 
-
-def test_each_classs_weights_lie_contiguous():
-    W, _ = scratch.init_params(784, 10, device=torch.device("cpu"))
+    W, b = draw(3)
+    assert (W.shape, b.shape) == ((784, 10), (10,))
+    assert all(p.requires_grad and p.is_leaf for p in (W, b))
+    assert torch.equal(W, draw(3)[0])
+    assert not torch.equal(W, draw(4)[0])
     assert W.T.is_contiguous()
     (torch.randn(5, 784) @ W).sum().backward()
     assert W.grad.T.is_contiguous()

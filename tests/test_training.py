@@ -21,30 +21,20 @@ def test_accumulator_adds_resets_and_reads():
     sums = Accumulator(3)
     sums.add(1, 2.5, torch.tensor(3))
     sums.add(torch.tensor(10), 0.5, 4)
-    assert [sums[0], sums[1], sums[2]] == [11.0, 3.0, 7.0]
+    assert [sums[i] for i in range(3)] == [11.0, 3.0, 7.0]
     sums.reset()
-    assert [sums[0], sums[1], sums[2]] == [0.0, 0.0, 0.0]
-
-
-def test_accumulator_counts_exactly_beyond_float32():
-    sums = Accumulator(1)
-    sums.add(torch.tensor(2**24))
-    sums.add(torch.tensor(1))
-    assert sums[0] == 2**24 + 1
-
-
-def test_accumulator_does_not_change_what_it_was_given_and_keeps_no_graph():
-    value = torch.tensor(1.0, requires_grad=True)
-    sums = Accumulator(1)
-    sums.add(value)
-    sums.add(value)
-    assert value.item() == 1.0
-    assert not sums.data[0].requires_grad
-
-
-def test_accumulator_refuses_another_number_of_arguments():
+    assert [sums[i] for i in range(3)] == [0.0, 0.0, 0.0]
     with pytest.raises(ValueError, match="argument"):
-        Accumulator(2).add(1)
+        sums.add(1)
+
+
+def test_accumulator_counts_exactly_beyond_float32_keeps_no_graph_and_changes_nothing():
+    value, sums = torch.tensor(1.0, requires_grad=True), Accumulator(2)
+    sums.add(torch.tensor(2**24), value)
+    sums.add(torch.tensor(1), value)
+    assert sums[0] == 2**24 + 1
+    assert value.item() == 1.0
+    assert not sums.data[1].requires_grad
 
 
 def test_accuracy_counts_scores_and_class_indices():
@@ -93,7 +83,7 @@ def test_evaluation_changes_nothing(blobs):
     before = learner.W.clone()
     evaluate(learner.net, BatchIterator(*blobs, 64, device=CPU), learner.loss)
     assert torch.equal(learner.W, before)
-    assert all(p.grad is None for p in learner.net.parameters())
+    assert all(p.grad is None for p in learner.parameters())
 
 
 def test_an_empty_iterator_is_an_error():

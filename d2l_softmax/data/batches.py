@@ -1,0 +1,81 @@
+"""Batches (X, y) of a data set that stays on the device as bytes."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from d2l_softmax.device import try_gpu
+
+# Images that are prepared together: few enough to stay in a processor's cache until they are used.
+BLOCK = 1024
+
+
+class BatchIterator:
+    """Batches (X, y) of a data set that lies on the device as bytes; nothing is done image by image.
+
+    X is (batch, 1, height, width), bytes divided by `scale`, and y is (batch,) int64. Every pass yields every image
+    exactly once; the last batch is shorter where the sizes do not divide. With a `seed` every pass has a new order,
+    and the same seed gives the same orders on every device; without one the order is fixed.
+
+    Args:
+        images: uint8 (n, 1, height, width).
+        labels: int64 (n,).
+        batch_size: images per batch; more than n is one batch of n.
+        seed: of the order; None keeps the order of `images`.
+        scale: with 255, X is what torchvision's `ToTensor` returns: 0 to 1.
+        device: where the data set is kept and the batches appear; default `try_gpu()`.
+        dtype: of X, a floating-point type.
+
+    Raises:
+        ValueError: `batch_size` is below 1, or the images are not uint8.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        scale: float = 255,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ):
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if images.dtype != torch.uint8:
+            raise ValueError(f"images must be torch.uint8, got {images.dtype}")
+        device = try_gpu() if device is None else device
+        self.images = images.to(device)
+        self.labels = labels.to(device)
+        self.batch_size = min(batch_size, len(labels))
+        self.generator = None if seed is None else torch.Generator().manual_seed(seed)
+        # A tensor, because CUDA divides by a plain number as a product with its rounded reciprocal.
+        self.scale = torch.tensor(scale, dtype=dtype, device=device)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.labels) / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        yield from self.batches(self.new_order())
+
+    def new_order(self) -> Tensor | None:
+        """Draw the order of the next pass, (n,), on the device; None stands for the fixed order."""
+        if self.generator is None:
+            return None
+        return torch.randperm(len(self.labels), generator=self.generator).to(self.labels.device)
+
+    def batches(self, order: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Iterate once in the given order."""
+        # Small batches are prepared several at a time, because each operation has a price of its own.
+        block = self.batch_size * max(1, BLOCK // self.batch_size)
+        for start in range(0, len(self.labels), block):
+            if order is None:
+                images, y = self.images[start : start + block], self.labels[start : start + block].clone()
+            else:
+                index = order[start : start + block]
+                images, y = self.images.index_select(0, index), self.labels.index_select(0, index)
+            X = images.to(self.scale.dtype).div_(self.scale)
+            yield from zip(X.split(self.batch_size), y.split(self.batch_size), strict=True)

@@ -1,0 +1,163 @@
+"""All modes from one seed, epoch by epoch, and how far apart they are: they are one algorithm."""
+
+import csv
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from d2l_softmax.errors import UserError
+from d2l_softmax.experiment.group import Group, restore_together
+from d2l_softmax.experiment.job import Job, Setup, headline, make_job, prepare
+from d2l_softmax.experiment.run import record
+from d2l_softmax.experiment.settings import Settings
+from d2l_softmax.experiment.stop import Stop
+from d2l_softmax.record.console import EpochTable
+from d2l_softmax.record.files import CsvFile
+from d2l_softmax.record.run_folder import create_run_folder, locked
+from d2l_softmax.record.tensorboard import EventLog
+from d2l_softmax.training import EpochResult, Learner
+
+# What rounding explains, measured rather than guessed: a twin of the first mode starts with every weight one rounding
+# error away, and how far it strays shows how much this training amplifies such errors. A step of gradient descent
+# below the critical learning rate shrinks them, and the modes stay within a few units of the last place; above it
+# they grow until the runs have nothing in common. The modes round at every step, the twin once, hence the factor.
+ROUNDINGS = 100
+# However little the twin strays, so many units in the last place are never worth reporting.
+LEAST_ROUNDINGS = 1000
+
+
+class Drift(NamedTuple):
+    """The largest differences between any two modes, of an entry of W or b and of a loss, and what rounding explains.
+
+    A loss is the mean train or test loss of an epoch.
+    """
+
+    weights: float
+    loss: float
+    explained_weights: float
+    explained_loss: float
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether rounding explains it."""
+        return self.weights <= self.explained_weights and self.loss <= self.explained_loss
+
+
+class Comparison(NamedTuple):
+    """A comparison: its folder, the drift after each epoch, and the signal that stopped it early, if any."""
+
+    folder: Path
+    modes: list[str]
+    drifts: list[Drift]
+    stopped_by: int | None
+
+
+def compare(settings: Settings, modes: list[str]) -> Comparison:
+    """Train several modes side by side, printing the results of each epoch and how far apart they are.
+
+    Args:
+        settings: of all runs; its `mode` is not used.
+        modes: two or more, all different.
+
+    Raises:
+        UserError: as `run`, or there are fewer than two modes.
+    """
+    if len(modes) < 2 or len(set(modes)) < len(modes):
+        raise UserError(f"--modes must name at least two different modes, got '{','.join(modes)}'")
+    setup = prepare(settings)
+    folder = create_run_folder(settings.logdir, f"{setup.dataset.name}-compare", settings.run_name)
+    group = Group(folder, "comparison", {mode: replace(settings, mode=mode) for mode in modes}, {})
+    group.write(setup)
+    return train_comparison(group, setup)
+
+
+def train_comparison(group: Group, setup: Setup) -> Comparison:
+    """Train a comparison to its end, from where its checkpoints are."""
+    folder, modes = group.folder, list(group.members)
+    with locked(folder), ExitStack() as stack:
+        jobs = {mode: make_job(settings, setup) for mode, settings in group.members.items()}
+        jobs = restore_together(jobs, folder)
+        first = jobs[modes[0]]
+        twin = _twin(first)
+        twin_epochs = twin.epochs()
+        done = len([next(twin_epochs) for _ in first.history])
+        drifts = _read_drifts(folder / "drift.csv")[:done]
+        results_of = {mode: list(job.history) for mode, job in jobs.items()}
+        print(headline(" and ".join(modes), first))
+        printed = EpochTable(first.validation_iter is not None, modes)
+        log = EventLog(folder / "drift", done)
+        stack.callback(log.close)
+        written = CsvFile(folder / "drift.csv", ["epoch", *Drift._fields], ((e, *d) for e, d in enumerate(drifts, 1)))
+
+        def after_epoch(results: dict[str, EpochResult]) -> None:
+            for mode, result in results.items():
+                results_of[mode].append(result)
+                printed.add(result, mode)
+            drifts.append(
+                _drift({mode: (jobs[mode].learner, results[mode]) for mode in modes}, twin, next(twin_epochs))
+            )
+            drift, epoch = drifts[-1], len(drifts)
+            written.add([epoch, *drift])
+            log.add({"drift/weights": drift.weights, "drift/loss": drift.loss}, epoch)
+            print(f"       largest difference: weights {drift.weights:.1e}, loss {drift.loss:.1e}", flush=True)
+
+        with Stop() as stop:
+            record(jobs, _side_by_side(jobs), folder, after_epoch, stop)
+            if first.settings.figures:
+                _draw(folder, log, results_of, drifts)
+    return Comparison(folder, modes, drifts, stop.signum)
+
+
+def _side_by_side(jobs: dict[str, Job]) -> Iterator[dict[str, EpochResult]]:
+    for results in zip(*(job.epochs() for job in jobs.values()), strict=True):
+        yield dict(zip(jobs, results, strict=True))
+
+
+def _read_drifts(path: Path) -> list[Drift]:
+    """The rows of `drift.csv` of a comparison that is resumed, up to the first that is not complete."""
+    drifts = []
+    with suppress(OSError, ValueError, TypeError), path.open(newline="", encoding="utf-8") as file:
+        for _, *values in list(csv.reader(file))[1:]:
+            drifts.append(Drift(*map(float, values)))
+    return drifts
+
+
+def _draw(folder: Path, log: EventLog, results_of: dict[str, list[EpochResult]], drifts: list[Drift]) -> None:
+    from d2l_softmax.record import figures
+    from d2l_softmax.record.pictures import show
+
+    show(folder / "curves.png", log.writer, "curves", figures.modes(results_of), len(drifts))
+    show(folder / "drift.png", log.writer, "drift", figures.drift([drift[:2] for drift in drifts]), len(drifts))
+
+
+def _twin(job: Job) -> Job:
+    """The same job from its start, with every weight moved by one rounding error."""
+    twin = make_job(job.settings, job.setup)
+    W = twin.learner.W
+    eps = torch.finfo(W.dtype).eps
+    W += eps * torch.where(W == 0, torch.ones_like(W), W)
+    return twin
+
+
+def _drift(trained: dict[str, tuple[Learner, EpochResult]], twin: Job, twin_result: EpochResult) -> Drift:
+    """How far the modes are apart, and how far rounding may take them, judged by how far the twin has strayed."""
+    apart = [_distance(one, other) for one, other in itertools.combinations(trained.values(), 2)]
+    learner, result = first = next(iter(trained.values()))
+    strayed = _distance(first, (twin.learner, twin_result))
+    least = LEAST_ROUNDINGS * torch.finfo(learner.W.dtype).eps
+    sizes = float(learner.W.abs().max()), max(result.train_loss, result.test_loss)
+    explained = [max(ROUNDINGS * far, least * max(1.0, size)) for far, size in zip(strayed, sizes, strict=True)]
+    return Drift(*map(max, zip(*apart, strict=True)), *explained)
+
+
+def _distance(one: tuple[Learner, EpochResult], other: tuple[Learner, EpochResult]) -> tuple[float, float]:
+    """The largest difference of an entry of W or b, and of a loss."""
+    (a, a_result), (b, b_result) = one, other
+    weights = max(float((a.W - b.W).abs().max()), float((a.b - b.b).abs().max()))
+    train, test = a_result.train_loss - b_result.train_loss, a_result.test_loss - b_result.test_loss
+    return weights, max(abs(train), abs(test))

@@ -1,0 +1,173 @@
+"""Several values of a setting: a run for each combination, side by side in one folder."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from d2l_softmax.errors import UserError
+from d2l_softmax.experiment.group import Group, restore_together
+from d2l_softmax.experiment.job import Job, Setup, build_learner, headline, make_job, prepare
+from d2l_softmax.experiment.run import is_complete, record
+from d2l_softmax.experiment.settings import SWEPT, Settings
+from d2l_softmax.experiment.stop import Stop
+from d2l_softmax.record.console import with_progress
+from d2l_softmax.record.files import CsvFile
+from d2l_softmax.record.run_folder import create_run_folder, locked
+from d2l_softmax.record.tensorboard import EventLog
+from d2l_softmax.scale.stack import Stack
+from d2l_softmax.training import EpochResult, run_epoch
+
+# Settings in which runs may differ and still see the same batches.
+RATES = ("lr", "weight_decay", "momentum")
+
+# Runs trained together at most; more would save little and keep their files and pictures open.
+MAX_STACKED = 32
+
+
+class Sweep(NamedTuple):
+    """A sweep that has ended.
+
+    group: its folder and the settings of its members; `group.diverged` has the epoch in which one diverged.
+    results: of the epochs of each member, the best by `measure` first.
+    measure: the field of `EpochResult` that they are sorted by.
+    stopped_by: the signal that stopped it early, if any.
+    """
+
+    group: Group
+    results: dict[str, list[EpochResult]]
+    measure: str
+    stopped_by: int | None
+
+
+def sweep(combinations: list[Settings]) -> Sweep:
+    """Train every combination of settings; one that diverges keeps its epochs so far and does not end the sweep.
+
+    Those that differ only in their `RATES` are trained together, as a `Stack`. The runs lie together in one folder,
+    each named for what sets it apart, and fill TensorBoard's HParams.
+
+    Raises:
+        UserError: as `run`, or two combinations are the same.
+    """
+    first = combinations[0]
+    varied = _varied(combinations)
+    names = [",".join(f"{v}={repr(getattr(s, v)).removesuffix('.0')}" for v in varied) for s in combinations]
+    if len(set(names)) < len(names):
+        raise UserError("a sweep must name every value once")
+    setup = prepare(first)
+    folder = create_run_folder(first.logdir, f"{setup.dataset.name}-{first.mode}-sweep", first.run_name)
+    group = Group(folder, "sweep", dict(zip(names, combinations, strict=True)), {})
+    group.write(setup)
+    return train_sweep(group, setup)
+
+
+def train_sweep(group: Group, setup: Setup) -> Sweep:
+    """Train a sweep to its end, from where its checkpoints are."""
+    first = next(iter(group.members.values()))
+    varied = _varied(list(group.members.values()))
+    print(headline(f"{first.mode}, {len(group.members)} combinations,", make_job(first, setup)), flush=True)
+    results: dict[str, list[EpochResult]] = {name: [] for name in group.members}
+    with locked(group.folder), Stop() as stop:
+        for names in _stackable(group.members):
+            _train_stack(names, group, setup, varied, results, stop)
+        _write(group, varied, results, first.figures)
+    measure = "validation_accuracy" if first.validation else "test_accuracy"
+
+    def from_the_best(name: str) -> float:
+        return -getattr(results[name][-1], measure) if results[name] and name not in group.diverged else math.inf
+
+    return Sweep(group, {name: results[name] for name in sorted(results, key=from_the_best)}, measure, stop.signum)
+
+
+def _varied(combinations: list[Settings]) -> list[str]:
+    """The settings that have more than one value."""
+    return [name for name in SWEPT if len({getattr(settings, name) for settings in combinations}) > 1]
+
+
+def _stackable(members: dict[str, Settings]) -> Iterator[list[str]]:
+    """The names of what can be trained together, in the order of the first of each."""
+    alike: dict[Settings, list[str]] = {}
+    for name, settings in members.items():
+        alike.setdefault(replace(settings, **{rate: getattr(Settings, rate) for rate in RATES}), []).append(name)
+    for names in alike.values():
+        yield from (names[start : start + MAX_STACKED] for start in range(0, len(names), MAX_STACKED))
+
+
+def _train_stack(names: list[str], group: Group, setup: Setup, varied: list[str], results: dict, stop: Stop) -> None:
+    """Train some members together, each recorded in its folder, and add their results to `results`."""
+    # All have the batches of one job, so that the data are on the device once.
+    shared = make_job(group.members[names[0]], setup)
+    jobs = {}
+    for name in names:
+        settings = group.members[name]
+        learner = build_learner(settings, *shared.learner.W.shape, setup.device)
+        hparams = {setting: getattr(settings, setting) for setting in varied}
+        jobs[name] = shared._replace(settings=settings, learner=learner, hparams=hparams)
+    diverged = {name: jobs.pop(name) for name in names if name in group.diverged}
+    # The diverged ones first: all share one training order, and it must be where the others continue.
+    for name, job in (_restore_each(diverged, group.folder) | restore_together(jobs, group.folder)).items():
+        results[name] += job.history
+        if name in jobs:
+            jobs[name] = job
+    if all(is_complete(job, group.folder / name) for name, job in jobs.items()):
+        return
+    print(f"{', '.join(names)}: trained together, in one matrix product" if len(names) > 1 else names[0], flush=True)
+
+    def after_epoch(epoch_results: dict[str, EpochResult]) -> None:
+        for name, result in epoch_results.items():
+            if result.is_finite:
+                results[name].append(result)
+            else:
+                group.diverged[name] = result.epoch
+                group.write(setup)
+
+    record(jobs, _stacked_epochs(jobs), group.folder, after_epoch, stop, may_diverge=True)
+    for name in names:
+        loss = f"train loss {results[name][-1].train_loss:.4f}" if name not in group.diverged else ""
+        print(f"{name}: {loss or f'diverged in epoch {group.diverged[name]}'}", flush=True)
+
+
+def _restore_each(jobs: dict[str, Job], folder: Path) -> dict[str, Job]:
+    return {name: restore_together({name: job}, folder)[name] for name, job in jobs.items()}
+
+
+def _stacked_epochs(jobs: dict[str, Job]) -> Iterator[dict[str, EpochResult]]:
+    """Train jobs together and yield the results of each epoch by name; one that diverges is left out after that."""
+    first = next(iter(jobs.values()))
+    build = partial(build_learner, first.settings, device=first.setup.device)
+    done, num_epochs = len(first.history), first.settings.epochs
+    train_iter = with_progress(first.train_iter, done + 1, num_epochs)
+    stack = Stack([job.learner for job in jobs.values()], build)
+    for epoch in range(done + 1, num_epochs + 1):
+        for job in jobs.values():
+            job.set_learning_rate(epoch)
+        iterators = map(stack.batches, (train_iter, first.test_iter, first.validation_iter))
+        results = dict(zip(jobs, stack.split(run_epoch(stack, epoch, *iterators)), strict=True))
+        yield results
+        if not all(result.is_finite for result in results.values()):
+            jobs = {name: job for name, job in jobs.items() if results[name].is_finite}
+            if not jobs:
+                return
+            stack = Stack([job.learner for job in jobs.values()], build)
+
+
+def _write(group: Group, varied: list[str], results: dict[str, list[EpochResult]], draw: bool) -> None:
+    """Write `sweep.csv`, a row for each member with its last epoch, and draw the losses of all."""
+    rows = []
+    for name, settings in group.members.items():
+        last = results[name][-1] if results[name] else EpochResult(0, *[math.nan] * 7)
+        rows.append([*(getattr(settings, v) for v in varied), *last, group.diverged.get(name)])
+    CsvFile(group.folder / "sweep.csv", [*varied, *EpochResult._fields, "diverged_in"], rows)
+    if draw:
+        from d2l_softmax.record import figures
+        from d2l_softmax.record.pictures import show
+
+        losses = {
+            name: [r.train_loss for r in of] + [math.nan] * (name in group.diverged) for name, of in results.items()
+        }
+        log = EventLog(group.folder / "sweep")
+        drawn = figures.sweep(losses, f"training loss, {', '.join(varied)}")
+        show(group.folder / "sweep.png", log.writer, "sweep", drawn, len(max(losses.values(), key=len)))
+        log.close()

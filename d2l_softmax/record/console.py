@@ -1,0 +1,57 @@
+"""What is printed while a run trains: a table on stdout and, on a terminal, a progress bar on stderr."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from d2l_softmax.training import EpochResult
+
+# The columns of the table: heading, field of `EpochResult`, decimals.
+_COLUMNS = [
+    ("train loss", "train_loss", 4),
+    ("train acc", "train_accuracy", 4),
+    ("test loss", "test_loss", 4),
+    ("test acc", "test_accuracy", 4),
+    ("val loss", "validation_loss", 4),
+    ("val acc", "validation_accuracy", 4),
+    ("seconds", "seconds", 3),
+]
+
+
+class EpochTable:
+    """Prints one line per epoch under the names of the columns.
+
+    Args:
+        validation: whether there are validation figures.
+        names: of the runs that share the table, which then has a column for them.
+    """
+
+    def __init__(self, validation: bool, names: list[str] | None = None):
+        self.columns = [column for column in _COLUMNS if validation or not column[0].startswith("val")]
+        self.width = max(len("mode"), *map(len, names)) if names else 0
+        print("epoch", *self._name("mode"), *(column[0] for column in self.columns), sep="  ", flush=True)
+
+    def add(self, result: EpochResult, name: str = "") -> None:
+        """Print the line of one epoch."""
+        cells = (f"{getattr(result, field):{len(head)}.{d}f}" for head, field, d in self.columns)
+        print(f"{result.epoch:5d}", *self._name(name), *cells, sep="  ", flush=True)
+
+    def _name(self, name: str) -> list[str]:
+        return [name.ljust(self.width)] if self.width else []
+
+
+def with_progress(data_iter: Any, first_epoch: int, num_epochs: int) -> Any:
+    """Show a bar for each pass over `data_iter` where stderr is a terminal; return it unchanged where it is not."""
+    return _Progress(data_iter, first_epoch, num_epochs) if sys.stderr.isatty() else data_iter
+
+
+class _Progress:
+    def __init__(self, data_iter: Any, first_epoch: int, num_epochs: int):
+        self.data_iter, self.epoch, self.num_epochs = data_iter, first_epoch, num_epochs
+
+    def __iter__(self) -> Iterator:
+        from tqdm import tqdm
+
+        name = f"epoch {self.epoch}/{self.num_epochs}"
+        self.epoch += 1
+        yield from tqdm(self.data_iter, desc=name, unit="batch", leave=False, delay=0.5)

@@ -1,0 +1,112 @@
+"""Learners that differ only in learning rate, momentum or weight decay, trained together in one matrix product.
+
+It pays because most of a step is spent on things that do not depend on how many columns W has: gathering the batch,
+reading it for the products, starting each operation. Every learner keeps its own updater and follows the trajectory
+that it would follow alone, up to the rounding of the products; one that diverges does not affect the others.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from d2l_softmax.training import Batches, EpochResult, Learner
+
+Build = Callable[[int, int], Learner]
+
+
+class Stack:
+    """Several learners of one mode that `run_epoch` takes for one, with a list of figures, one for each.
+
+    It is made of the mode's own pieces: a learner as wide as all together computes the logits, the losses and the
+    gradients. The weights and gradients of every learner become columns of the wide one's memory, so that its own
+    updater changes them there.
+
+    Args:
+        learners: alike in everything but their weights and the settings of their updaters.
+        build: makes a learner of their mode with the given number of features and outputs.
+    """
+
+    def __init__(self, learners: Sequence[Learner], build: Build):
+        self.learners = learners
+        num_inputs, self.classes = learners[0].W.shape
+        self.wide = build(num_inputs, len(learners) * self.classes)
+        self.net, self.loss, self.updater, self.backward = _Net(self), _Loss(self), self, self.wide.backward
+        _backward_once(self.wide)
+        for k, learner in enumerate(learners):
+            for p, wide in zip(learner.parameters(), self.wide.parameters(), strict=True):
+                p.grad = None
+                p.data = _columns(wide, p, k).copy_(p.detach())
+                p.grad = _columns(wide.grad, p, k)
+            for tensor, wide in ((learner.W, self.wide.W), (learner.b, self.wide.b)):
+                tensor.data = _columns(wide, tensor, k)
+
+    def batches(self, data_iter: Batches | None) -> "_Batches | None":
+        """The batches of `data_iter` with a column of labels for each learner."""
+        return data_iter and _Batches(data_iter, len(self.learners))
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero, in place: the learners' updaters read them there."""
+        for p in self.wide.parameters():
+            p.grad.zero_()
+
+    def step(self) -> None:
+        """Let every learner's updater take its step."""
+        for learner in self.learners:
+            learner.updater.step()
+
+    def split(self, result: EpochResult) -> Iterator[EpochResult]:
+        """The result of each learner; the seconds of an epoch are shared equally."""
+        for k in range(len(self.learners)):
+            own = EpochResult(*(value[k] if isinstance(value, list) else value for value in result))
+            yield own._replace(seconds=result.seconds / len(self.learners))
+
+
+def _backward_once(learner: Learner) -> None:
+    """Let the gradients come into being."""
+    X, y = learner.W.new_zeros(1, len(learner.W)), torch.zeros(1, dtype=torch.int64, device=learner.W.device)
+    learner.backward(learner.net, learner.loss, learner.loss(learner.net(X), y))
+
+
+def _columns(wide: Tensor, like: Tensor, k: int) -> Tensor:
+    """The part of `wide` that belongs to learner `k`, along the one dimension in which it is wider than `like`."""
+    dim = next((d for d in range(like.ndim) if wide.shape[d] != like.shape[d]), 0)
+    return wide.detach().narrow(dim, k * like.shape[dim], like.shape[dim])
+
+
+class _Net:
+    """X ↦ logits (batch, learners, classes)."""
+
+    def __init__(self, stack: Stack):
+        self.net, self.shape = stack.wide.net, (len(stack.learners), stack.classes)
+
+    def __call__(self, X: Tensor) -> Tensor:
+        return self.net(X).unflatten(1, self.shape)
+
+    def backward(self, grad: Tensor) -> None:
+        """For modes without autograd."""
+        self.net.backward(grad.flatten(start_dim=1))
+
+
+class _Loss:
+    """Logits (batch, learners, classes) and labels (batch, learners) ↦ losses (batch, learners)."""
+
+    def __init__(self, stack: Stack):
+        self.loss, self.count = stack.wide.loss, len(stack.learners)
+
+    def __call__(self, logits: Tensor, y: Tensor) -> Tensor:
+        return self.loss(logits.flatten(end_dim=1), y.flatten()).view_as(y)
+
+    def backward(self) -> Tensor:
+        """For modes without autograd: of the mean over the batch, not over batch and learners."""
+        return self.loss.backward().mul_(self.count).unflatten(0, (-1, self.count))
+
+
+class _Batches:
+    def __init__(self, data_iter: Any, count: int):
+        self.data_iter, self.count = data_iter, count
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for X, y in self.data_iter:
+            yield X, y.unsqueeze(1).expand(-1, self.count)

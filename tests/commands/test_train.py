@@ -1,0 +1,230 @@
+import csv
+import json
+import re
+import resource
+import subprocess
+import sys
+
+import pytest
+import torch
+import tqdm
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from d2l_softmax import MODES
+from d2l_softmax.commands.train import main, parser
+from d2l_softmax.data import catalogue
+from tests.conftest import ROOT
+from tests.processes import PATIENCE
+
+DIGITS = ["--dataset", "digits", "--epochs", "2", "--no-figures"]
+FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+@pytest.fixture
+def train(tmp_path):
+    """A function that trains in the folder of a name, and returns that folder."""
+
+    def train(*arguments, name="run"):
+        assert main([*DIGITS, "--logdir", str(tmp_path), "--run-name", name, *map(str, arguments)]) == 0
+        return tmp_path / name
+
+    return train
+
+
+def start(*arguments, **options):
+    """Run the command as a user does."""
+    command = [sys.executable, ROOT / "train.py", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **options)
+
+
+def table(out):
+    """The rows of the epochs that were printed, as numbers."""
+    return [list(map(float, line.split())) for line in out.splitlines() if re.match(r" +\d+  +\d", line)]
+
+
+def metrics(folder):
+    """The columns of `metrics.csv`."""
+    with (folder / "metrics.csv").open() as file:
+        names, *rows = csv.reader(file)
+    return {name: list(map(float, column)) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+@pytest.mark.slow
+def test_the_command_prints_a_table_and_draws_pictures(tmp_path):
+    done = start("--mode", "concise", *DIGITS[:4], "--logdir", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [row[0] for row in table(done.stdout)] == [1, 2]
+    (folder,) = tmp_path.glob("digits-concise-*")
+    pictures = {"samples", "weights", "curves", "predictions", "mistakes", "confusion"}
+    assert {path.stem for path in folder.glob("*.png")} == pictures
+    assert (folder / "scores.txt").exists()
+
+
+@pytest.mark.parametrize("validation", [0, 100])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_prints_a_table_and_fills_a_folder(tmp_path, capsys, mode, validation):
+    assert main(["--mode", mode, *DIGITS, "--validation", str(validation), "--logdir", str(tmp_path / "runs")]) == 0
+    out, err = capsys.readouterr()
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert (err, out.count("\r")) == ("", 0)
+    assert re.fullmatch(rf"digits-{mode}-\d{{8}}-\d{{6}}", folder.name)
+    held_out = ", 100 validation" if validation else ""
+    assert f"{mode} on digits: {1437 - validation} training{held_out} and 360 test images of 8×8, 10 classes" in out
+    assert str(folder) in out
+    assert re.search(rf"tensorboard --logdir {re.escape(str(folder.parent))}\n", out)
+
+    columns, names = metrics(folder), [*FIGURES, *(["validation_loss", "validation_accuracy"] if validation else [])]
+    assert list(columns) == ["epoch", *FIGURES, "seconds", *names[4:]]
+    assert columns["epoch"] == [1, 2]
+    printed = [dict(zip(["epoch", *names, "seconds"], row, strict=True)) for row in table(out)]
+    tags = {name: "/".join(name.split("_")[::-1]) for name in names}
+    events = EventAccumulator(str(folder)).Reload()
+    assert set(events.Tags()["scalars"]) == set(tags.values())
+    for name, tag in tags.items():
+        assert [row[name] for row in printed] == pytest.approx(columns[name], abs=5e-5)
+        points = [(point.step, point.value) for point in events.Scalars(tag)]
+        assert points == [(step, pytest.approx(value)) for step, value in enumerate(columns[name], 1)]
+
+    config = json.loads((folder / "config.json").read_text())
+    assert [config["settings"][name] for name in ("seed", "mode", "validation")] == [326, mode, validation]
+    assert (config["data"]["name"], len(config["data"]["sha256"])) == ("digits", 64)
+    assert config["versions"]["torch"] == torch.__version__
+    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
+    assert (checkpoint["epoch"], checkpoint["W"].shape) == (2, (64, 10))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_command_twice_gives_the_same_figures(train, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    one, other = (metrics(train(name=name)) | {"seconds": None} for name in ("a", "b"))
+    torch.set_num_threads(before)
+    assert one == other
+
+
+def test_a_batch_larger_than_the_data_set_is_one_step(train):
+    one, other = (metrics(train("--batch-size", size, name=str(size))) for size in (10**30, 1437))
+    assert all(one[name] == other[name] for name in FIGURES)
+
+
+def test_without_a_network_auto_warns_and_trains_on_digits(tmp_path, monkeypatch, capsys):
+    def unreachable(source, folder):
+        raise catalogue.DataUnavailableError("mirror: no route")
+
+    monkeypatch.setattr(catalogue, "_download", unreachable)
+    options = ["--epochs", "1", "--no-figures", "--data-dir", str(tmp_path / "nowhere"), "--logdir"]
+    with pytest.warns(UserWarning, match=r"fashion-mnist.*no route.*--data-dir.*digits") as warned:
+        assert main([*options, str(tmp_path)]) == 0
+    assert len(warned) == 1
+    assert "\n" not in str(warned[0].message)
+    assert "on digits" in capsys.readouterr().out
+    (folder,) = tmp_path.glob("digits-*")
+    assert json.loads((folder / "config.json").read_text())["data"]["name"] == "digits"
+    assert main([*options, str(tmp_path / "x"), "--dataset", "fashion-mnist"]) == 2
+    assert not (tmp_path / "x").exists()
+
+
+def test_cuda_without_a_gpu_warns_and_runs_on_the_cpu(train, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.warns(UserWarning, match="no CUDA device is available"):
+        train("--device", "cuda")
+    assert "cpu, float32" in capsys.readouterr().out
+
+
+# What is wrong whatever the data and the machine are.
+WRONG = [
+    *("--epochs 0", "--epochs ten", "--batch-size 0", "--lr 0", "--lr -0.1", "--lr nan", "--lr inf", "--lr 0.1 0"),
+    *("--momentum 1", "--momentum -0.1", "--momentum nan", "--weight-decay -1", "--weight-decay inf", "--seed -1"),
+    *(f"--seed {2**63}", "--resize 0", "--validation -1", "--mode magic", "--dtype float16", "--init he"),
+    *("--lr-schedule step", "--pixels inverted", "--learning-rate 0.1", "--epoch 3", "--run-name ../x"),
+    *("--run-name /x", "--run-name=", f"--run-name {'x' * 256}", "--lr", "--modes scratch", "--resume missing"),
+]
+UNAVAILABLE = ["--validation 1437", "--dataset imagenet", "--device tpu", "--device cuda:99"]
+
+
+@pytest.mark.parametrize("arguments", [*WRONG, *UNAVAILABLE])
+def test_a_mistake_is_one_line_and_status_2(tmp_path, capsys, arguments):
+    assert main([*DIGITS, "--logdir", str(tmp_path / "runs"), *arguments.split()]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"train\.py: error: .*\n", err)
+    assert re.split("[ =]", arguments)[0] in err or arguments.split()[-1] in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_help_and_mistakes_do_not_wait_for_pytorch():
+    code = """
+import json, sys
+from d2l_softmax.commands.train import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        status = main(arguments.split())
+    except SystemExit as end:
+        status = end.code
+    assert status == (0 if arguments == "--help" else 2), arguments
+    slow = {"torch", "numpy", "matplotlib", "sklearn", "tensorboard"} & set(sys.modules)
+    assert not slow, (arguments, slow)
+"""
+    command = [sys.executable, "-c", code, json.dumps(["--help", *WRONG])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_taken_name_is_refused_and_the_run_left_alone(train, tmp_path, capsys):
+    folder = train()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main([*DIGITS, "--logdir", str(tmp_path), "--run-name", "run"]) == 2
+    assert str(folder) in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_log_folder_that_cannot_be_made_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main([*DIGITS, "--logdir", str(tmp_path / "file" / "runs")]) == 2
+    assert re.fullmatch(r"train\.py: error: .*file/runs.*\n", capsys.readouterr().err)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line(tmp_path):
+    limit = resource.RLIMIT_FSIZE, (1000, 1000)
+    done = start(*DIGITS, "--logdir", tmp_path, preexec_fn=lambda: resource.setrlimit(*limit))
+    assert done.returncode == 2
+    assert re.fullmatch(rf"train\.py: error: .*{re.escape(str(tmp_path))}.*\n", done.stderr)
+    assert not list(tmp_path.glob("*/checkpoint.pt"))
+
+
+def test_a_loss_that_is_not_finite_names_the_epoch_and_suggests_a_smaller_rate(tmp_path, capsys):
+    wild = ["--lr", "1e20", "--weight-decay", "1e20", "--logdir", str(tmp_path), "--run-name", "run"]
+    assert main([*DIGITS, *wild]) == 2
+    assert re.fullmatch(r"train\.py: error: .*epoch 1\b.*kept in .*run.*--lr.*\n", capsys.readouterr().err)
+
+
+def test_a_terminal_gets_a_progress_bar(train, capsys, monkeypatch):
+    original = tqdm.tqdm
+    monkeypatch.setattr(tqdm, "tqdm", lambda *values, **options: original(*values, **(options | {"delay": 0})))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    train()
+    out, err = capsys.readouterr()
+    assert (len(table(out)), out.count("\r")) == (2, 0)
+    assert all(f"epoch {epoch}/2" in err for epoch in (1, 2))
+
+
+def test_help_shows_groups_and_defaults():
+    text = parser().format_help()
+    for words in ("what to train", "on which data", "where and how", "default: 0.1", "default: 326", "default: 256"):
+        assert words in text
+    assert "None" not in text
+
+
+def test_real_data_from_a_folder_that_is_only_read(train, capsys, real_data):
+    before = sorted(real_data.rglob("*"))
+    train("--mode", "concise", "--epochs", "1", "--dataset", "auto", "--data-dir", real_data)
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert sorted(real_data.rglob("*")) == before
+    ((epoch, train_loss, train_accuracy, test_loss, test_accuracy, _),) = table(out)
+    # After one epoch any seed gives about 0.786 and 0.749 (0.003 either way over a dozen seeds).
+    assert (epoch, train_loss, train_accuracy) == (1, pytest.approx(0.786, abs=0.01), pytest.approx(0.749, abs=0.01))
+    assert 0.55 < test_loss < 0.75
+    assert 0.74 < test_accuracy < 0.82

@@ -1,0 +1,162 @@
+"""Downloads from a server on this machine whose mirrors fail in the ways that mirrors fail."""
+
+import hashlib
+import shutil
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import Mock
+
+import pytest
+import torchvision
+
+from d2l_softmax.data.catalogue import SOURCES, DataUnavailableError, fetch
+from d2l_softmax.data.datasets import load_dataset
+from d2l_softmax.errors import UserError
+from tests.idx_files import STEMS, TEST_IMAGES, TEST_LABELS, make_folder, snapshot
+
+LONG = 300  # seconds after which a test gives up waiting
+
+# How each mirror answers a request for a file, and what is said of it if it fails.
+MIRRORS = {
+    "good": (lambda request, file: request.send(file), None),
+    "half": (lambda request, file: None if "/t10k-" in request.path else request.send(file), None),
+    "forbidden": (lambda request, file: request.send_error(403), None),
+    "closed": (None, "refused"),
+    "busy": (lambda request, file: request.send_error(503), "503"),
+    "hangs_up": (lambda request, file: None, "."),
+    "corrupt": (lambda request, file: request.send(file[:-1] + bytes([file[-1] ^ 1])), "corrupted"),
+    "web_page": (lambda request, file: request.send(b"<html>Log in to use this network</html>"), "corrupted"),
+    "cut_off": (lambda request, file: request.send(file[:200], len(file)), "."),
+    # Reading from a request waits until the client hangs up.
+    "silent": (lambda request, file: request.rfile.read(), "timed out"),
+    "stalls": (lambda request, file: (request.send(file[:200], len(file)), request.rfile.read()), "timed out"),
+}
+
+
+class Request(BaseHTTPRequestHandler):
+    timeout = LONG
+
+    def do_GET(self):
+        _, mirror, name = self.path.split("/")
+        self.server.requested.append(name)
+        self.server.gate.wait(LONG)
+        MIRRORS[mirror][0](self, self.server.files[name])
+
+    def send(self, body: bytes, promised: int | None = None):
+        self.send_response(200)
+        self.send_header("Content-Length", str(promised or len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args): ...
+
+
+class Mirrors(ThreadingHTTPServer):
+    """A server of a small Fashion-MNIST, which answers while its gate is open."""
+
+    def handle_error(self, *args): ...  # the client has given up
+
+    def url(self, mirror: str) -> str:
+        port = 1 if mirror == "closed" else self.server_port  # nothing listens at port 1
+        return f"http://127.0.0.1:{port}/{mirror}/"
+
+    def publish(self, first: str, second: str):
+        """Let these be the mirrors of Fashion-MNIST."""
+        self.monkeypatch.setitem(SOURCES, "fashion-mnist", SOURCES["fashion-mnist"]._replace(mirror=self.url(first)))
+        self.monkeypatch.setattr(torchvision.datasets.FashionMNIST, "mirrors", [self.url(second)])
+        self.monkeypatch.setattr("d2l_softmax.data.catalogue.TIMEOUT", 1.4 if first in ("silent", "stalls") else LONG)
+
+
+@pytest.fixture
+def mirrors(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    make_folder(tmp_path / "served", 60, 20, 10, 28)
+    files = {f"{stem}.gz": (tmp_path / "served" / f"{stem}.gz").read_bytes() for stem in STEMS}
+    resources = [(name, hashlib.md5(file).hexdigest()) for name, file in files.items()]
+    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "resources", resources)
+    mirrors = Mirrors(("127.0.0.1", 0), Request)
+    mirrors.files, mirrors.requested, mirrors.gate, mirrors.monkeypatch = files, [], threading.Event(), monkeypatch
+    mirrors.gate.set()
+    threading.Thread(target=mirrors.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield mirrors
+    mirrors.shutdown()
+    mirrors.server_close()
+    assert socket.getdefaulttimeout() is None
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "new" / "data"
+
+
+def assert_complete(data, mirrors):
+    assert [path.name for path in data.iterdir()] == ["FashionMNIST"]
+    assert {path.name: path.read_bytes() for path in (data / "FashionMNIST" / "raw").iterdir()} == mirrors.files
+
+
+@pytest.mark.parametrize("bad", [mirror for mirror, (_, reason) in MIRRORS.items() if reason])
+def test_a_bad_mirror_leaves_nothing_behind_and_is_followed_by_the_next(data, mirrors, capsys, bad):
+    mirrors.publish(bad, "forbidden")
+    reasons = rf"\({mirrors.url(bad)}: .*{MIRRORS[bad][1]}.*; {mirrors.url('forbidden')}: .*403.*\)"
+    with pytest.raises(DataUnavailableError, match=rf"\Afashion-mnist is not in {data}.*{reasons}.*\Z"):
+        fetch("fashion-mnist", data)
+    assert not data.parent.exists()
+    capsys.readouterr()
+    mirrors.publish(bad, "good")
+    fetch("fashion-mnist", data)
+    assert_complete(data, mirrors)
+    assert capsys.readouterr() == ("", "".join(f"downloading from {mirrors.url(m)}\n" for m in (bad, "good")))
+
+
+def test_a_killed_download_changes_nothing_and_what_it_left_is_used_and_removed(data, mirrors, monkeypatch):
+    raw = data / "FashionMNIST" / "raw"
+    make_folder(raw, 60, 20, 10, 28)
+    (raw / f"{TEST_LABELS}.gz").unlink()
+    before = snapshot(raw)
+    mirrors.publish("half", "cut_off")
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda *args, **kwargs: None)
+        with pytest.raises(DataUnavailableError):
+            fetch("fashion-mnist", data)
+    assert snapshot(raw) == before
+    mirrors.requested.clear()
+    mirrors.publish("good", "busy")
+    fetch("fashion-mnist", data)
+    assert_complete(data, mirrors)
+    assert set(mirrors.requested) == {f"{TEST_IMAGES}.gz", f"{TEST_LABELS}.gz"}
+
+
+@pytest.mark.parametrize(("mirror", "downloads"), [("good", 1), ("busy", 2)])
+def test_a_download_that_waited_for_another_is_needed_only_if_that_failed(data, mirrors, capsys, mirror, downloads):
+    mirrors.publish(mirror, mirror)
+    mirrors.gate.clear()
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(fetch, "fashion-mnist", data) for _ in range(2)]
+        time.sleep(0.5)  # so that both have begun; if not, the outcome is the same
+        mirrors.gate.set()
+    expected = type(None) if mirror == "good" else DataUnavailableError
+    assert [type(future.exception()) for future in both] == [expected] * 2
+    assert capsys.readouterr().err.count("downloading") == downloads
+    if mirror == "good":
+        assert_complete(data, mirrors)
+
+
+@pytest.mark.parametrize(("name", "below"), [("fashion-mnist", ""), ("fashion-mnist", "data"), ("auto", "data")])
+def test_a_folder_that_cannot_be_written_to_is_not_blamed_on_the_mirrors(tmp_path, name, below):
+    (tmp_path / "file").write_bytes(b"kept")  # permission bits would not stop tests that run as root
+    with pytest.raises(UserError, match=f"cannot write fashion-mnist to {tmp_path / 'file' / below}/Fashion.*"):
+        load_dataset(name, tmp_path / "file" / below)
+    assert (tmp_path / "file").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize("cause", [OSError, KeyboardInterrupt])
+def test_a_full_disk_or_an_interrupt_ends_the_download(data, mirrors, monkeypatch, capsys, cause):
+    monkeypatch.setattr(torchvision.datasets.utils, "_urlretrieve", Mock(side_effect=cause("No space left")))
+    mirrors.publish("good", "busy")
+    with pytest.raises((UserError, KeyboardInterrupt), match="No space left"):
+        fetch("fashion-mnist", data)
+    assert not data.parent.exists()
+    assert capsys.readouterr().err.splitlines() == [f"downloading from {mirrors.url('good')}"]

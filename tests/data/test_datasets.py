@@ -1,0 +1,163 @@
+"""Data sets, compared with torchvision's and scikit-learn's own."""
+
+from collections import Counter
+from dataclasses import replace
+from unittest.mock import Mock, call
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from sklearn.datasets import load_digits
+from torchvision.datasets.utils import extract_archive
+from torchvision.transforms import Resize, ToPILImage
+
+from d2l_softmax.data.catalogue import SOURCES, DataUnavailableError
+from d2l_softmax.data.datasets import load_data_fashion_mnist, load_dataset, split_validation
+from d2l_softmax.errors import UserError
+from tests.idx_files import STEMS, make_folder, snapshot, write_idx
+
+FIELDS = ("train_images", "train_labels", "test_images", "test_labels")
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = STEMS
+
+
+def rows(images, labels) -> Counter:
+    """How often there is each image with its label."""
+    return Counter((np.asarray(image).tobytes(), int(label)) for image, label in zip(images, labels, strict=True))
+
+
+@pytest.fixture
+def fetch(monkeypatch) -> Mock:
+    """Takes the place of the download, which is in vain."""
+    fetch = Mock(side_effect=DataUnavailableError("no mirror delivers"))
+    monkeypatch.setattr("d2l_softmax.data.datasets.fetch", fetch)
+    return fetch
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("real", [False, True], ids=["made up", "real"])
+def test_named_data_sets_are_torchvisions(tmp_path, request, name, real):
+    published = getattr(torchvision.datasets, SOURCES[name].folder)
+    data = request.getfixturevalue("real_data") if real else tmp_path / "gzipped"
+    raw, extracted = (root / published.__name__ / "raw" for root in (data, tmp_path / "extracted"))
+    if not real:
+        make_folder(raw, 50, 20, 10, 28)
+    elif not raw.is_dir():
+        pytest.skip(f"the real {name} is not here")
+    extracted.mkdir(parents=True)
+    for stem in STEMS:
+        extract_archive(raw / f"{stem}.gz", extracted)
+    train, test = (published(tmp_path / "extracted", train=train) for train in (True, False))
+    expected = [train.data.unsqueeze(1), train.targets, test.data.unsqueeze(1), test.targets]
+    for folder in (data, tmp_path / "extracted"):
+        dataset = load_dataset(name, folder)
+        assert (dataset.name, dataset.classes, dataset.num_inputs) == (name, tuple(published.classes), 784)
+        torch.testing.assert_close([getattr(dataset, field) for field in FIELDS], expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("side", [None, 1, 8, 13, 64])
+@pytest.mark.parametrize("classes", [1, 26])
+def test_images_of_ones_own_are_read_and_resized_as_by_torchvision(tmp_path, side, classes):
+    folder, resize = tmp_path / "my letters", Resize((side, side) if side else (13, 20))
+    arrays = make_folder(folder, 90, 30, classes, 20)
+    for stem in (TRAIN_IMAGES, TEST_IMAGES):
+        oblong = arrays[stem][:, :13]
+        write_idx(folder / f"{stem}.gz", oblong)
+        arrays[stem] = np.stack([resize(ToPILImage()(image)) for image in oblong])
+    extract_archive(folder / f"{TRAIN_LABELS}.gz", remove_finished=True)  # not all files need be gzipped
+    dataset = load_dataset(str(folder), resize=side)
+    assert (dataset.name, dataset.max_value, dataset.train_images.dtype) == ("my letters", 255, torch.uint8)
+    assert dataset.classes == tuple(str(i) for i in range(max(classes, 2)))  # softmax has at least two
+    for field, stem in zip(FIELDS, STEMS, strict=True):
+        assert np.array_equal(getattr(dataset, field).numpy().reshape(arrays[stem].shape), arrays[stem])
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "auto", "a folder of one's own"])
+@pytest.mark.parametrize(
+    ("stem", "array", "message"),
+    [
+        (TEST_IMAGES, np.zeros((10, 5, 4)), "different sizes, 4×4 and 5×4"),
+        (TRAIN_LABELS, np.zeros(19), f"20 {TRAIN_IMAGES}.gz but 19 {TRAIN_LABELS}.gz"),
+        (TEST_LABELS, np.zeros(11), f"10 {TEST_IMAGES}.gz but 11 {TEST_LABELS}.gz"),
+        (TEST_LABELS, np.full(10, 10), f"{TEST_LABELS}.gz has the label 10, but the classes are 0 to 9"),
+        (TRAIN_IMAGES, np.zeros((0, 4, 4)), f"{TRAIN_IMAGES}.gz holds nothing"),
+    ],
+)
+def test_faulty_files_are_neither_used_nor_replaced(tmp_path, fetch, name, stem, array, message):
+    raw = tmp_path / "FashionMNIST" / "raw"
+    make_folder(raw, 20, 10, 10, 4)
+    write_idx(raw / f"{stem}.gz", array)
+    before = snapshot(tmp_path)
+    with pytest.raises(UserError, match=f"^{raw}.*{message}"):
+        load_dataset(str(raw) if "folder" in name else name, tmp_path)
+    assert snapshot(tmp_path) == before
+    fetch.assert_not_called()
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_an_incomplete_data_set_is_fetched_or_replaced_by_digits_with_a_warning(tmp_path, fetch, recwarn, stem):
+    raw = tmp_path / "FashionMNIST" / "raw"
+    make_folder(raw, 30, 10, 10, 28)
+    assert load_dataset("auto", tmp_path).name == "fashion-mnist"
+    fetch.assert_not_called()
+    assert not recwarn
+    (raw / f"{stem}.gz").unlink()
+    with pytest.raises(UserError, match=f"{raw} holds no file {stem}"):
+        load_dataset(str(raw))
+    with pytest.raises(DataUnavailableError, match="no mirror delivers"):
+        load_data_fashion_mnist(5, data_dir=tmp_path)
+    with pytest.warns(UserWarning, match="no mirror delivers.* digits") as warned:
+        assert load_dataset("auto", tmp_path).name == "digits"
+    assert [warning.filename for warning in warned] == [__file__]
+    assert fetch.call_args_list == [call("fashion-mnist", tmp_path)] * 2
+
+
+@pytest.mark.parametrize("name", ["no such data set", "Fashion-MNIST", "a\0b", __file__, "x" * 300])
+def test_unknown_names(name):
+    with pytest.raises(UserError, match=f"unknown data set '{name}'|cannot read {name}: File name too long"):
+        load_dataset(name)
+
+
+def test_digits_are_scikit_learns_split_in_proportion_to_the_classes():
+    digits, dataset = load_digits(), load_dataset("digits")
+    assert (dataset.max_value, dataset.num_inputs, dataset.classes) == (16, 64, tuple(map(str, digits.target_names)))
+    train, test = rows(dataset.train_images, dataset.train_labels), rows(dataset.test_images, dataset.test_labels)
+    assert train + test == rows(digits.images.astype(np.uint8), digits.target)
+    assert np.abs(np.bincount(dataset.test_labels) - np.bincount(digits.target) * 360 / 1797).max() < 1
+    assert load_dataset("digits").checksum() == dataset.checksum()
+
+
+def test_the_checksum_depends_on_every_byte_and_the_shape_but_not_on_the_layout_in_memory():
+    dataset = load_dataset("digits")
+    for field in FIELDS:
+        spread = torch.stack([getattr(dataset, field)] * 2, -1)[..., 0]
+        assert replace(dataset, **{field: spread}).checksum() == dataset.checksum()
+        spread[-1] += 1
+        assert replace(dataset, **{field: spread}).checksum() != dataset.checksum()
+    assert replace(dataset, test_images=dataset.test_images.view(-1, 1, 16, 4)).checksum() != dataset.checksum()
+
+
+def test_load_data_fashion_mnist_shuffles_training_and_keeps_the_test_order(tmp_path):
+    arrays = make_folder(tmp_path / "FashionMNIST" / "raw", 300, 70, 10, 28)
+    options = {"data_dir": str(tmp_path), "dtype": torch.float64, "device": torch.device("cpu")}
+    train_iter, test_iter = load_data_fashion_mnist(64, **options)
+    X, y = (torch.cat(part) for part in zip(*test_iter, strict=True))
+    assert np.array_equal(X.squeeze(1), arrays[TEST_IMAGES] / 255)
+    assert np.array_equal(y, arrays[TEST_LABELS])
+    first, second = ([torch.cat(part) for part in zip(*train_iter, strict=True)] for _ in range(2))
+    assert rows(*first) == rows(*second) == rows(arrays[TRAIN_IMAGES] / 255, arrays[TRAIN_LABELS])
+    assert not torch.equal(first[0], second[0])
+    one, same, other = (next(iter(load_data_fashion_mnist(64, 12, seed=s, **options)[0]))[0] for s in (1, 1, 2))
+    assert one.shape == (64, 1, 12, 12)
+    assert [torch.equal(one, X) for X in (same, other)] == [True, False]
+
+
+def test_validation_images_are_drawn_from_the_training_images():
+    dataset = load_dataset("digits")
+    one, same, other = (split_validation(dataset, 200, seed) for seed in (1, 1, 2))
+    assert len(one.validation_labels) == 200
+    train, validation = rows(one.train_images, one.train_labels), rows(one.validation_images, one.validation_labels)
+    assert train + validation == rows(dataset.train_images, dataset.train_labels)
+    assert [torch.equal(one.train_images, split.train_images) for split in (same, other)] == [True, False]
+    with pytest.raises(UserError, match="--validation 1437 leaves nothing of the 1437 training images of digits"):
+        split_validation(dataset, 1437, 1)

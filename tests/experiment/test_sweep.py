@@ -1,0 +1,131 @@
+import csv
+import re
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.testing import assert_close
+from torch.utils._pytree import tree_leaves
+
+from d2l_softmax.commands.train import main
+from tests.soak import rows
+
+DIGITS = ["--dataset", "digits", "--epochs", "2", "--no-figures", "--run-name"]
+
+
+def run(tmp_path, name, *arguments):
+    return main([*DIGITS, name, "--logdir", str(tmp_path), *arguments])
+
+
+def table(folder):
+    with (folder / "sweep.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def printed(out, measure):
+    """The names and the last cells of the table at the end, which must be sorted."""
+    lines = re.search(rf"sorted by {measure} accuracy\n(.*?)\n(Choosing|the run:)", out, re.S)[1].splitlines()
+    cells = [(line.split()[0], line.split()[-1]) for line in lines]
+    accuracies = [float(cell) for _, cell in cells if "." in cell]
+    assert accuracies == sorted(accuracies, reverse=True)
+    return cells
+
+
+def figures(folder):
+    return torch.tensor([[float(cell) for cell in row] for row in rows(folder)[1:]], dtype=torch.float64)
+
+
+def state(folder):
+    """Everything a run has learned: W, b and the tensors of its updater."""
+    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
+    leaves = tree_leaves([checkpoint[key] for key in ("W", "b", "updater")])
+    return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+
+@pytest.mark.parametrize("mode", ["concise", "manual"])
+def test_every_combination_is_the_run_it_would_be_alone(tmp_path, capsys, mode):
+    same = ["--mode", mode, "--dtype", "float64", "--lr-schedule", "cosine"]
+    assert run(tmp_path, "sweep", *same, "--lr", "0.5", "0.05", "--momentum", "0", "0.9", "--seed", "1", "2") == 0
+    out = capsys.readouterr().out
+    assert "flatters" in out
+    together = re.findall("^(.*): trained together, in one matrix product$", out, re.M)
+    assert [len(re.findall("seed=", names)) for names in together] == [4, 4]
+    names = {f"lr={lr},momentum={m},seed={s}" for lr in ("0.5", "0.05") for m in ("0", "0.9") for s in "12"}
+    assert {p.name for p in (tmp_path / "sweep").iterdir() if p.is_dir()} == names
+    assert sorted(cell for _, cell in printed(out, "test")) == sorted(
+        f"{float(row['test_accuracy']):.4f}" for row in table(tmp_path / "sweep")
+    )
+    for lr, momentum in (("0.05", "0.9"), ("0.5", "0")):
+        assert run(tmp_path, f"lr={lr}", *same, "--lr", lr, "--momentum", momentum, "--seed", "2") == 0
+        member, alone = tmp_path / "sweep" / f"lr={lr},momentum={momentum},seed=2", tmp_path / f"lr={lr}"
+        assert_close(figures(member), figures(alone), rtol=1e-12, atol=0)
+        assert_close(state(member), state(alone), rtol=1e-12, atol=1e-13)
+
+
+def test_a_member_can_be_resumed(tmp_path):
+    same = ["--dtype", "float64", "--momentum", "0.9"]
+    assert run(tmp_path, "sweep", *same, "--lr", "0.5", "0.05") == 0
+    assert main(["--resume", str(tmp_path / "sweep" / "lr=0.05"), "--epochs", "4"]) == 0
+    assert run(tmp_path, "alone", *same, "--lr", "0.05", "--epochs", "4") == 0
+    assert_close(figures(tmp_path / "sweep" / "lr=0.05"), figures(tmp_path / "alone"), rtol=1e-12, atol=0)
+
+
+def test_members_with_seeds_of_their_own_have_their_own_validation_images(tmp_path):
+    same = ["--validation", "100", "--momentum", "0.9"]
+    assert run(tmp_path, "sweep", *same, "--seed", "1", "2") == 0
+    for seed in ("1", "2"):
+        member, alone = tmp_path / "sweep" / f"seed={seed}", tmp_path / f"alone-{seed}"
+        assert run(tmp_path, alone.name, *same, "--seed", seed) == 0
+        for epochs in (2, 3):
+            for folder in (member, alone):
+                assert main(["--resume", str(folder), "--epochs", str(epochs)]) == 0
+            assert len(rows(member)[epochs]) == 7  # with those of the validation images
+            assert rows(member) == rows(alone)
+            assert all(map(torch.equal, state(member), state(alone)))
+
+
+def test_with_validation_images_they_choose(tmp_path, capsys):
+    assert run(tmp_path, "sweep", "--batch-size", "32", "512", "--validation", "300") == 0
+    out = capsys.readouterr().out
+    assert "flatters" not in out
+    assert len(printed(out, "validation")) == 2
+
+
+def test_a_value_that_diverges_is_shown_and_affects_no_other(tmp_path, capsys):
+    # A step with lr·weight_decay = 1e4 makes the weights 1e4 times as large, and an epoch has six.
+    assert run(tmp_path, "sweep", "--lr", "1e20", "0.1", "--weight-decay", "1e20", "1e5", "0", "--epochs", "3") == 0
+    diverged_in = {(float(r["lr"]), float(r["weight_decay"])): r["diverged_in"] for r in table(tmp_path / "sweep")}
+    assert len(diverged_in) == 6
+    assert [diverged_in[key] for key in ((1e20, 1e20), (0.1, 1e5), (0.1, 0))] == ["1", "2", ""]
+    assert ("lr=0.1,weight_decay=100000", "2") in printed(capsys.readouterr().out, "test")[-4:]
+    assert len(rows(tmp_path / "sweep" / "lr=1e+20,weight_decay=1e+20")) == 1
+    assert len(rows(tmp_path / "sweep" / "lr=0.1,weight_decay=100000")) == 2
+    assert main(["--resume", str(tmp_path / "sweep"), "--epochs", "5"]) == 0
+    assert run(tmp_path, "alone", "--lr", "0.1", "--epochs", "5") == 0
+    member = tmp_path / "sweep" / "lr=0.1,weight_decay=0"
+    assert_close(figures(member), figures(tmp_path / "alone"), rtol=1e-5, atol=0)
+    events = EventAccumulator(str(member))
+    events.Reload()
+    assert [point.step for point in events.Scalars("loss/test")] == [1, 2, 3, 4, 5]
+
+
+def test_a_sweep_in_which_all_diverge_can_be_resumed(tmp_path, capsys):
+    assert run(tmp_path, "sweep", "--lr", "1e20", "1e21", "--weight-decay", "1e20") == 0
+    assert main(["--resume", str(tmp_path / "sweep"), "--epochs", "3"]) == 0
+    assert printed(capsys.readouterr().out, "test") == [("lr=1e+20", "1"), ("lr=1e+21", "1")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--lr", "1", "1"],
+        ["--lr", "1", "-1"],
+        ["--lr", "1", "2", "--mode", "compare"],
+        ["--lr", "1", "2", "--resume", "."],
+        ["--momentum", "0", "1"],
+    ],
+)
+def test_bad_sweeps_are_one_line(tmp_path, capsys, arguments):
+    assert run(tmp_path, "sweep", *arguments) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not any(tmp_path.iterdir())

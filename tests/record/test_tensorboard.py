@@ -1,0 +1,95 @@
+"""A real TensorBoard server on finished runs, asked over HTTP as its own pages ask it."""
+
+import csv
+import re
+
+import pytest
+
+from d2l_softmax.commands.train import main
+from tests.processes import tensorboard, wait_until
+
+pytestmark = pytest.mark.slow
+
+SWEEP = [f"sweep/lr={lr},weight_decay={decay}" for lr in ("0.5", "0.05") for decay in ("0", "1e+20")]
+WHOLE = ["one", "both/scratch", "both/manual", *(run for run in SWEEP if run.endswith("=0"))]
+EXPECTED_RUNS = {"both/drift", "sweep/sweep", *WHOLE, *SWEEP}
+PICTURES = {f"figures/{name}" for name in ("samples", "weights", "curves", "predictions", "mistakes", "confusion")}
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def logdir(tmp_path_factory):
+    """A run, a comparison and a sweep in one folder. The runs of the sweep that have a weight decay diverge."""
+    folder = tmp_path_factory.mktemp("runs")
+    digits = ["--dataset", "digits", "--epochs", "2", "--logdir", str(folder), "--run-name"]
+    assert main([*digits, "one", "--mode", "concise"]) == 0
+    assert main([*digits, "both", "--mode", "compare", "--modes", "scratch,manual"]) == 0
+    assert main([*digits, "sweep", "--lr", "0.5", "0.05", "--weight-decay", "0", "1e20"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ask(logdir):
+    """Ask the server, once it has read everything."""
+    with tensorboard(logdir) as ask:
+        wait_until(lambda: set(ask("runs")) >= EXPECTED_RUNS)
+        # What each run has written last.
+        wait_until(lambda: ask.has("pr_curves", "pr/9", *WHOLE))
+        wait_until(lambda: ask.has("images", "figures/drift", "both/drift"))
+        wait_until(lambda: ask.has("images", "figures/sweep", "sweep/sweep"))
+        yield ask
+
+
+def test_there_are_no_other_runs(ask):
+    assert set(ask("runs")) == EXPECTED_RUNS
+
+
+def test_scalars_are_grouped_and_are_the_figures_of_the_run(ask, logdir):
+    tags = ask("plugin/scalars/tags")
+    assert set(tags["one"]) == {"loss/train", "loss/test", "accuracy/train", "accuracy/test"}
+    assert set(tags["both/drift"]) == {"drift/weights", "drift/loss"}
+    expected = enumerate((float(row["test_loss"]) for row in rows(logdir / "one" / "metrics.csv")), 1)
+    points = ask.points("one", "loss/test")
+    assert [(step, pytest.approx(value)) for _, step, value in points] == list(expected)
+
+
+def test_pictures_are_there_and_are_the_png_files(ask, logdir):
+    tags = ask("plugin/images/tags")
+    assert all(set(tags[run]) == PICTURES for run in WHOLE)
+    assert set(tags["both/drift"]) == {"figures/curves", "figures/drift"}
+    assert set(tags["sweep/sweep"]) == {"figures/sweep"}
+    for tag in PICTURES:
+        (image,) = ask("plugin/images/images", run="one", tag=tag, sample=0)
+        content = ask(f"plugin/images/individualImage?{image['query']}&")
+        assert content == (logdir / "one" / f"{tag.removeprefix('figures/')}.png").read_bytes()
+        assert image["step"] == 2
+
+
+def test_hparams_have_the_settings_and_the_final_figures(ask, logdir):
+    request = {"experimentName": "", "startIndex": 0, "sliceSize": 100, "colParams": []}
+    request["allowedStatuses"] = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
+    groups = ask("plugin/hparams/session_groups", request)["sessionGroups"]
+    expected = {(float(row["lr"]), float(row["weight_decay"])): row for row in rows(logdir / "sweep" / "sweep.csv")}
+    assert len(groups) == len(expected) == 4
+    for group in groups:
+        row = expected[group["hparams"]["lr"], group["hparams"]["weight_decay"]]
+        values = {m["name"]["tag"]: m["value"] for m in group["metricValues"]}
+        assert bool(row["diverged_in"]) == (not values) == (group["hparams"]["weight_decay"] > 0)
+        if values:
+            assert values["accuracy/test"] == pytest.approx(float(row["test_accuracy"]))
+            assert values["loss/train"] == pytest.approx(float(row["train_loss"]))
+
+
+def test_pr_curves_histograms_and_texts_are_there(ask):
+    assert len(ask("plugin/pr_curves/tags")["one"]) == 10
+    (curve,) = ask("plugin/pr_curves/pr_curves", run="one", tag="pr/0").values()
+    assert len(curve[0]["precision"]) > 10
+    assert list(ask("plugin/histograms/tags")["one"]) == ["weights"]
+    assert len(ask("plugin/histograms/histograms", run="one", tag="weights")) == 2
+    assert {"settings/text_summary", "scores/text_summary"} == set(ask("plugin/text/tags")["one"])
+    text = ask("plugin/text/text", run="one", tag="settings/text_summary")[0]["text"]
+    assert re.search(r"lr_schedule.*constant", text, re.DOTALL)
