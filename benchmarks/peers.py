@@ -5,12 +5,12 @@ Each function takes the data and returns one epoch, training plus evaluation, as
 
 import importlib.util
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -80,8 +80,24 @@ def _plain_loop(dataset: Dataset, train_loader: DataLoader, test_loader: DataLoa
     return lambda: train_and_evaluate(net, loss, updater, train_loader, test_loader)
 
 
+def faster(*ways: Epoch) -> Epoch:
+    """The one of several ways whose second epoch is shorter: matrix products depend on their orientation."""
+
+    def seconds(way: Epoch) -> float:
+        way()
+        start = time.perf_counter()
+        way()
+        return time.perf_counter() - start
+
+    return min(ways, key=seconds)
+
+
 def numpy_loop(dataset: Dataset) -> Epoch:
-    """Forward, backward and update written out in NumPy."""
+    """Forward, backward and update written out in NumPy, with the logits as x W or as (Wᵀ xᵀ)ᵀ."""
+    return faster(*(_numpy_loop(dataset, product) for product in (lambda x, W: x @ W, lambda x, W: (W.T @ x.T).T)))
+
+
+def _numpy_loop(dataset: Dataset, product: Callable) -> Epoch:
     X, y = _flat(dataset.train_images).numpy(), dataset.train_labels.numpy()
     X_test, y_test = _flat(dataset.test_images).numpy(), dataset.test_labels.numpy()
     generator = np.random.default_rng(SEED)
@@ -95,7 +111,7 @@ def numpy_loop(dataset: Dataset) -> Epoch:
         for start in range(0, len(X), BATCH_SIZE):
             index = order[start : start + BATCH_SIZE]
             x, k = X[index], np.arange(len(index))
-            logits = x @ W + b
+            logits = product(x, W) + b
             logits -= logits.max(axis=1, keepdims=True)
             correct += (logits.argmax(axis=1) == y[index]).sum()
             p = np.exp(logits)
@@ -106,7 +122,7 @@ def numpy_loop(dataset: Dataset) -> Epoch:
             p *= LR / len(index)
             np.subtract(W.T, p.T @ x, out=W.T)
             np.subtract(b, p.sum(axis=0), out=b)
-        logits = X_test @ W + b
+        logits = product(X_test, W) + b
         m = logits.max(axis=1)
         total += (m + np.log(np.exp(logits - m[:, None]).sum(axis=1)) - logits[np.arange(len(m)), y_test]).sum()
         correct += (logits.argmax(axis=1) == y_test).sum()
@@ -115,7 +131,12 @@ def numpy_loop(dataset: Dataset) -> Epoch:
 
 
 def jax_scan(dataset: Dataset) -> Epoch:
-    """An epoch as one jitted `lax.scan` over whole batches, with the last, short one after it."""
+    """An epoch as one jitted `lax.scan`, with the logits as x Wᵀ or as (W xᵀ)ᵀ."""
+    return faster(*(_jax_scan(dataset, product) for product in (lambda x, W: x @ W.T, lambda x, W: (W @ x.T).T)))
+
+
+def _jax_scan(dataset: Dataset, product: Callable) -> Epoch:
+    """The scan is over whole batches, with the last, short one after it."""
     import jax
     import jax.numpy as jnp
 
@@ -124,7 +145,7 @@ def jax_scan(dataset: Dataset) -> Epoch:
     whole = len(X) // BATCH_SIZE * BATCH_SIZE
 
     def mean_loss(parameters, x, k):
-        logits = x @ parameters[0].T + parameters[1]
+        logits = product(x, parameters[0]) + parameters[1]
         losses = jax.nn.logsumexp(logits, axis=1) - jnp.take_along_axis(logits, k[:, None], axis=1)[:, 0]
         return losses.mean(), (losses.sum(), (logits.argmax(axis=1) == k).sum())
 
@@ -170,7 +191,10 @@ def sgd_classifier(dataset: Dataset) -> Epoch:
 
 
 def floor(dataset: Dataset, batch_size: int = BATCH_SIZE) -> Epoch:
-    """What no loop can do without: gather and convert each batch, and the three matrix products, nothing else."""
+    """What no loop can do without: gather and convert each batch, and the three matrix products, nothing else.
+
+    The products are in the orientation that is faster on a CPU.
+    """
     images, test = dataset.train_images.flatten(1), _flat(dataset.test_images)
     W = torch.randn(len(dataset.classes), images.shape[1])
     batch_size = min(batch_size, len(images))
@@ -180,8 +204,8 @@ def floor(dataset: Dataset, batch_size: int = BATCH_SIZE) -> Epoch:
         with torch.inference_mode():
             for index in torch.randperm(len(images)).split(batch_size):
                 x = batch[: len(index)].copy_(images.index_select(0, index)).div_(scale)
-                torch.mm(F.linear(x, W).T, x)
-            F.linear(test, W)
+                torch.mm(torch.mm(W, x.T), x)
+            torch.mm(W, test.T)
 
     return epoch
 

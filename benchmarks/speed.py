@@ -2,16 +2,20 @@
 
     python -m benchmarks.speed --data-dir DIR
 
-The contestants take turns, so that a machine that slows down slows them all, and each turn gives a ratio of its own;
-the table has medians. With `--out DIR` it is also written as `speed.json` and drawn as `speed.png`.
+The contestants take turns, so that a machine that slows down slows them all. The table has the median of each one's
+turns, and every ratio is one of medians. With `--busy N` only the modes are measured, alone and beside N processes
+that never pause. With `--out DIR` the figures are also written as `speed.json` and drawn as `speed.png`, or written
+as `speed-busy.json`.
 """
 
 import argparse
 import math
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.peers import BATCH_SIZE, LR, PEERS, Epoch, missing, mode
@@ -42,18 +46,23 @@ def _timed(contestant: Epoch, epochs: int) -> float:
     return (time.perf_counter() - start) / epochs
 
 
-def summary(seconds: dict[str, list[float]], of: Iterable[str] = MODES) -> dict:
-    """Medians, and for each one `of` them the median over rounds of its ratio to every other in the same round."""
-    ratios = {
-        name: {
-            other: statistics.median(b / a for a, b in zip(seconds[name], seconds[other], strict=True))
-            for other in seconds
-            if other != name
-        }
-        for name in seconds
-        if name in of
-    }
-    return {"seconds": {name: statistics.median(values) for name, values in seconds.items()}, "ratios": ratios}
+def summary(seconds: dict[str, list[float]]) -> dict:
+    """The median of each contestant, and the ratio of every other one's median to it."""
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    ratios = {name: {other: medians[other] / medians[name] for other in medians if other != name} for name in medians}
+    return {"seconds": medians, "ratios": ratios}
+
+
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """Let so many processes, each of which wants a core all the time, run beside the block."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def draw(result: dict, path: Path) -> None:
@@ -76,25 +85,35 @@ def draw(result: dict, path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print the table and write it."""
-    return run(parser("speed", __doc__, 7, "speed.json and speed.png"), _measure, arguments)
+    options = parser("speed", __doc__, 7, "the figures")
+    options.add_argument("--busy", type=int, metavar="N", help="measure the modes alone and beside N busy processes")
+    return run(options, _measure, arguments)
 
 
 def _measure(options: argparse.Namespace) -> None:
     dataset = load_dataset("fashion-mnist", options.data_dir)
+    modes = {name: mode(name, dataset) for name in MODES}
+    about = {"rounds": options.rounds, "batch_size": BATCH_SIZE, "lr": LR}
+    print(f"seconds per epoch, training plus evaluation: median of {options.rounds} turns")
+    if options.busy is not None:
+        alone = summary(interleaved(modes, options.rounds))["seconds"]
+        with busy_processes(options.busy):
+            beside = summary(interleaved(modes, options.rounds))["seconds"]
+        ratios = {name: beside[name] / alone[name] for name in modes}
+        for name in modes:
+            print(
+                f"{name:8s} alone {alone[name]:6.3f}, beside {options.busy} {beside[name]:6.3f}: {ratios[name]:5.2f}×"
+            )
+        if options.out is not None:
+            measured = {"processes": options.busy, "alone": alone, "beside": beside, "ratios": ratios}
+            write(options.out / "speed-busy.json", about | measured)
+        return
     skipped = [name for name in PEERS if missing(name)]
-    contestants = {name: mode(name, dataset) for name in MODES}
-    contestants |= {name: make(dataset) for name, make in PEERS.items() if name not in skipped}
-    result = summary(interleaved(contestants, options.rounds)) | {
-        "skipped": skipped,
-        "rounds": options.rounds,
-        "batch_size": BATCH_SIZE,
-        "lr": LR,
-    }
-    print(f"seconds per epoch, training plus evaluation: median of {options.rounds}, and ratios of the same rounds")
-    names = list(result["ratios"])
-    print(f"{'':15s} {'seconds':>8s}" + "".join(f"{'÷ ' + name:>12s}" for name in names))
+    peers = {name: make(dataset) for name, make in PEERS.items() if name not in skipped}
+    result = summary(interleaved(modes | peers, options.rounds)) | {"skipped": skipped} | about
+    print(f"{'':15s} {'seconds':>8s}" + "".join(f"{'÷ ' + name:>12s}" for name in modes))
     for name, seconds in result["seconds"].items():
-        cells = (result["ratios"][m].get(name) for m in names)
+        cells = (result["ratios"][m].get(name) for m in modes)
         print(f"{name:15s} {seconds:8.3f}" + "".join("           –" if c is None else f"{c:11.2f}×" for c in cells))
     for name in skipped:
         print(f"{name:15s}  skipped: not installed (pip install -r requirements-bench.txt)")

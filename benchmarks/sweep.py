@@ -58,7 +58,7 @@ def _measure(options: argparse.Namespace) -> None:
     result = {}
     for mode in MODES:
         seconds = interleaved({name: way(mode, dataset) for name, way in ways.items()}, options.rounds)
-        result[mode] = summary(seconds, of=["together"])
+        result[mode] = summary(seconds)
         together_seconds, alone_seconds = result[mode]["seconds"].values()
         ratio = result[mode]["ratios"]["together"]["one after another"]
         print(f"{mode:8s} together {together_seconds:6.3f}, one after another {alone_seconds:6.3f}: {ratio:.2f}×")

@@ -79,13 +79,13 @@ class Linear(Model):
         return [self.W, self.b]
 
     def forward(self, input: Tensor) -> Tensor:
-        """x W + b."""
+        """x W + b, as in scratch.py."""
         self.input = input
-        return input @ self.W + self.b
+        return (self.W.T @ input.T).T + self.b
 
     def backward(self, grad: Tensor) -> Tensor | None:
-        """Add xᵀ g to the gradient of W and the sum of g to that of b; return g Wᵀ."""
-        add_grad(self.W, self.input.T @ grad)
+        """Add xᵀ g = (gᵀ x)ᵀ to the gradient of W and the sum of g to that of b; return g Wᵀ."""
+        add_grad(self.W, (grad.T @ self.input).T)
         add_grad(self.b, grad.sum(dim=0))
         return grad @ self.W.T if self.input_gradient else None
 

@@ -23,7 +23,7 @@ def init_params(num_inputs, num_outputs, initialiser=normal, *, generator=None, 
     rows, b = torch.empty(num_outputs, num_inputs, dtype=dtype), torch.empty(num_outputs, dtype=dtype)
     initialiser(rows, b, generator)
     device = try_gpu() if device is None else device
-    # W is a transposed view: the weights of each class are contiguous, which makes X @ W faster on a CPU.
+    # W is a transposed view: the weights of each class are contiguous.
     return rows.to(device).T.requires_grad_(), b.to(device).requires_grad_()
 
 
@@ -34,8 +34,8 @@ class Net:
         self.W, self.b = W, b
 
     def __call__(self, X: Tensor) -> Tensor:
-        """Compute the logits."""
-        return X.flatten(start_dim=1) @ self.W + self.b
+        """X W + b, computed as (Wᵀ Xᵀ)ᵀ: on a CPU, a product with ten rows takes half as long as with ten columns."""
+        return (self.W.T @ X.flatten(start_dim=1).T).T + self.b
 
 
 def softmax(X: Tensor, dim: int = -1) -> Tensor:

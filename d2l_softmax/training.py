@@ -17,11 +17,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def autograd_backward(net: Any, loss: Any, losses: Tensor) -> None:
-    """Leave the gradient of the mean of `losses` (batch,) in every parameter's `.grad`, by autograd.
-
-    It starts from d(mean)/dl_n = 1/batch, which saves computing the mean itself.
-    """
-    losses.backward(torch.full_like(losses, 1 / len(losses)))
+    """Leave the gradient of the mean of `losses` (batch,) in every parameter's `.grad`, by autograd."""
+    losses.mean().backward()
 
 
 class Learner(NamedTuple):
@@ -177,7 +174,7 @@ def _check_updater(updater: Any) -> None:
 
 def _warn_of_probabilities(logits: Tensor, losses: Tensor, y: Tensor) -> None:
     """Warn where a cross-entropy that takes logits is given probabilities: it trains on, but to a worse result."""
-    if logits.ndim == 2 and logits.detach().amin() >= 0 and (logits.sum(dim=1) - 1).abs().amax() < 1e-4:
+    if logits.ndim == 2 and len(y) and logits.detach().amin() >= 0 and (logits.sum(dim=1) - 1).abs().amax() < 1e-4:
         of_logits = torch.nn.functional.cross_entropy(logits.detach(), y, reduction="none")
         if (of_logits.mean() - losses.detach().mean()).abs() < 1e-4:
             warnings.warn(

@@ -29,11 +29,11 @@ def test_contestants_take_turns_after_an_epoch_that_does_not_count():
     assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
 
 
-def test_ratios_are_taken_round_by_round():
-    # The machine is twice as slow in the second round; the ratio is the same in every round.
-    result = speed.summary({"scratch": [1.0, 2.0, 1.0], "textbook": [30.0, 60.0, 30.0], "floor": [0.5, 1.0, 0.5]})
-    assert result["ratios"] == {"scratch": {"textbook": 30.0, "floor": 0.5}}
-    assert result["seconds"]["textbook"] == 30.0
+def test_every_ratio_is_one_of_medians():
+    result = speed.summary({"scratch": [1.0, 4.0, 2.0], "textbook": [30.0, 60.0, 90.0], "floor": [0.5, 1.0, 9.0]})
+    assert result["seconds"] == {"scratch": 2.0, "textbook": 60.0, "floor": 1.0}
+    assert result["ratios"]["scratch"] == {"textbook": 30.0, "floor": 0.5}
+    assert result["ratios"]["textbook"] == {"scratch": 1 / 30, "floor": 1 / 60}
 
 
 @pytest.mark.parametrize("name", [name for name in peers.PEERS if name not in ("textbook", "JAX scan")])
@@ -88,23 +88,38 @@ def test_sizes_are_measured_and_written(monkeypatch, capsys, tmp_path):
     assert (tmp_path / "sizes.md").read_text().strip() == capsys.readouterr().out.strip()
 
 
-def test_processes_are_timed_to_their_end_or_to_a_line(monkeypatch):
-    clock = iter([10.0, 13.0, 20.0, 27.0, 30.0])
+def test_processes_are_timed_to_their_end_and_to_the_line_of_the_first_epoch(monkeypatch):
+    clock = iter([10.0, 13.0, 17.0, 20.0, 27.0])
     monkeypatch.setattr(process.time, "perf_counter", lambda: next(clock))
-    command = ["-c", "print('headline'); print('epoch 1'); print('done')"]
-    assert process._seconds(command, until="epoch ") == 3
-    assert process._seconds(command) == 7
+    printed = (
+        "print('headline'); print('    1      0.78     0.500'); print('    2      0.57     0.250'); print('done')"
+    )
+    assert process._seconds(["-c", printed]) == (7.0, 3.0, 0.75)
+    assert process._seconds(["-c", "print('nothing')"]) == (7.0, None, 0.0)
     with pytest.raises(RuntimeError, match="3"):
-        process._seconds(["-c", "raise SystemExit(3)"], until="epoch ")
+        process._seconds(["-c", "raise SystemExit(3)"])
 
 
-def test_ratios_of_processes_are_taken_round_by_round(tiny, monkeypatch, capsys, tmp_path):
-    taken = iter([1.0, 2.0, 3.0, 4.0, 40.0, 10.0, 15.0, 20.0, 100.0, 800.0])
+def test_ratios_of_processes_are_of_medians(tiny, monkeypatch, capsys, tmp_path):
+    def seconds(command):
+        if "--lr" in command:
+            return (6.0 if "--no-figures" in command else 9.0), None, 0.0
+        return {"-c": (2.0, None, 0.0), "train.py": (6.0, 3.0, 1.0)}.get(command[0], (60.0, None, 0.0))
+
     monkeypatch.setattr(process, "load_dataset", lambda *_: tiny)
-    monkeypatch.setattr(process, "_seconds", lambda command, until=None: next(taken))
+    monkeypatch.setattr(process, "_seconds", seconds)
     assert process.main(["--rounds", "2", "--out", str(tmp_path)]) == 0
     ratios = json.loads((tmp_path / "process.json").read_text())["ratios"]
-    assert list(ratios.values()) == [9.0, 1.75, 2.5]
+    assert list(ratios.values()) == [10.0, 1.5, 2.0, 1.5]
+
+
+def test_the_modes_are_measured_alone_and_beside_busy_processes(tiny, monkeypatch, tmp_path):
+    monkeypatch.setattr(speed, "load_dataset", lambda *_: tiny)
+    assert speed.main(["--rounds", "1", "--busy", "1", "--out", str(tmp_path)]) == 0
+    result = json.loads((tmp_path / "speed-busy.json").read_text())
+    assert result["processes"] == 1
+    for name in MODES:
+        assert result["ratios"][name] == result["beside"][name] / result["alone"][name] > 0
 
 
 def test_the_textbook_script_trains(tmp_path, capsys):

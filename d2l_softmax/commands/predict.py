@@ -65,6 +65,8 @@ def load_classifier(folder: Path) -> Classifier:
         UserError: there is no run, its files are damaged or not of one run, or it has no checkpoint.
     """
     config = read_config(folder)
+    if "members" in config:
+        raise UserError(f"{folder} holds several runs: name one of them, {', '.join(config['members'])}")
     settings, data = settings_of(folder, config), config["data"]
     if (found := load_last(folder)) is None:
         raise UserError(f"{folder} has no checkpoint: train it further with train.py --resume, or name another run")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from d2l_softmax.device import try_gpu
+from d2l_softmax.device import ThreadChoice, try_gpu
 
 # Images that are prepared together: few enough to stay in a processor's cache until they are used.
 BLOCK = 1024
@@ -52,6 +52,7 @@ class BatchIterator:
         self.labels = labels.to(device)
         self.batch_size = min(batch_size, len(labels))
         self.generator = None if seed is None else torch.Generator().manual_seed(seed)
+        self.threads = ThreadChoice(device)
         # A tensor, because CUDA divides by a plain number as a product with its rounded reciprocal.
         self.scale = torch.tensor(scale, dtype=dtype, device=device)
 
@@ -71,11 +72,15 @@ class BatchIterator:
         """Iterate once in the given order."""
         # Small batches are prepared several at a time, because each operation has a price of its own.
         block = self.batch_size * max(1, BLOCK // self.batch_size)
-        for start in range(0, len(self.labels), block):
-            if order is None:
-                images, y = self.images[start : start + block], self.labels[start : start + block].clone()
-            else:
-                index = order[start : start + block]
-                images, y = self.images.index_select(0, index), self.labels.index_select(0, index)
-            X = images.to(self.scale.dtype).div_(self.scale)
-            yield from zip(X.split(self.batch_size), y.split(self.batch_size), strict=True)
+        try:
+            for start in range(0, len(self.labels), block):
+                self.threads.next()
+                if order is None:
+                    images, y = self.images[start : start + block], self.labels[start : start + block].clone()
+                else:
+                    index = order[start : start + block]
+                    images, y = self.images.index_select(0, index), self.labels.index_select(0, index)
+                X = images.to(self.scale.dtype).div_(self.scale)
+                yield from zip(X.split(self.batch_size), y.split(self.batch_size), strict=True)
+        finally:
+            self.threads.stop()

@@ -122,7 +122,7 @@ def _averaged_backward(net: Any, loss: Any, losses: Tensor) -> None:
     """Weight the losses so that the average over processes is the mean over the whole batch."""
     count = torch.tensor(len(losses), device=losses.device)
     dist.all_reduce(count)
-    losses.backward(torch.full_like(losses, dist.get_world_size()) / count)
+    (losses.sum() * dist.get_world_size() / count).backward()
 
 
 class _SummedBackward:

@@ -32,7 +32,7 @@ class Stack:
         self.learners = learners
         num_inputs, self.classes = learners[0].W.shape
         self.wide = build(num_inputs, len(learners) * self.classes)
-        self.net, self.loss, self.updater, self.backward = _Net(self), _Loss(self), self, self.wide.backward
+        self.net, self.loss, self.updater = _Net(self), _Loss(self), self
         _backward_once(self.wide)
         for k, learner in enumerate(learners):
             for p, wide in zip(learner.parameters(), self.wide.parameters(), strict=True):
@@ -55,6 +55,10 @@ class Stack:
         """Let every learner's updater take its step."""
         for learner in self.learners:
             learner.updater.step()
+
+    def backward(self, net: "_Net", loss: "_Loss", losses: Tensor) -> None:
+        """The wide learner's, of the mean over the batch, not over batch and learners."""
+        self.wide.backward(net, loss, losses * len(self.learners))
 
     def split(self, result: EpochResult) -> Iterator[EpochResult]:
         """The result of each learner; the seconds of an epoch are shared equally."""
