@@ -60,8 +60,9 @@ def programs(tmp_path_factory) -> Path:
     """The folder of the programs of a new environment, which finds everything else in this one's packages."""
     environment = tmp_path_factory.mktemp("new") / "environment"
     output(sys.executable, "-m", "venv", "--without-pip", environment, cwd=environment.parent)
-    programs = Path(sysconfig.get_path("scripts", "venv", {"base": str(environment)}))
-    packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(environment)}))
+    programs = environment / "bin"
+    where = "import sysconfig; print(sysconfig.get_path('purelib'), end='')"
+    packages = Path(output(programs / "python", "-c", where, cwd=environment))
     (packages / "outer.pth").write_text(sysconfig.get_path("purelib"))
     return programs
 
