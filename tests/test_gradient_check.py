@@ -56,7 +56,7 @@ def spoil(cls, factor=1.001):
     class Spoiled(cls):
         def backward(self, *args):
             gradient = super().backward(*args).clone()
-            gradient.view(-1)[0] *= factor
+            gradient[(0,) * gradient.ndim] *= factor
             return gradient
 
     return Spoiled

@@ -116,8 +116,7 @@ def edit(run, part, **changes):
         torch.save(torch.load(run / "checkpoint.pt", weights_only=True) | changes, run / "checkpoint.pt")
     else:
         config = json.loads((run / "config.json").read_text())
-        config[part] |= changes
-        (run / "config.json").write_text(json.dumps(config))
+        (run / "config.json").write_text(json.dumps(config | {part: config.get(part, {}) | changes}))
 
 
 def test_the_data_set_may_have_moved_but_not_changed(tmp_path, own, copy, predict, monkeypatch):
@@ -306,6 +305,7 @@ SPOILT = {
     "infinite weights": ("state", {"W": W / 0}, "diverged"),
     "another image size": ("data", {"height": 28, "width": 28}, "not of one run"),
     "fewer classes": ("data", {"classes": ["a", "b"]}, "not of one run"),
+    "a comparison": ("members", {"scratch": {}, "manual": {}}, "name one of them, scratch, manual"),
     "an unknown setting": ("settings", {"magic": 1}, "config.json"),
     "a setting of another type": ("settings", {"dataset": 5}, "config.json"),
 }

@@ -10,6 +10,7 @@ import torch
 
 from d2l_softmax import MODES
 from d2l_softmax.commands.train import main
+from d2l_softmax.experiment.stop import Stop
 from tests.conftest import ROOT
 from tests.idx_files import make_folder
 from tests.processes import PATIENCE, wait_until
@@ -148,6 +149,18 @@ def long_run(folder):
     )
     wait_until(lambda: len(rows(folder)) >= 3, process)
     return process
+
+
+def test_a_stop_waits_for_the_end_of_what_is_shielded_and_happens_once():
+    done = []
+    with Stop() as stop:
+        with stop.shield():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            done.append("shielded")
+        done.append("after it")
+    assert (done, stop.signum) == (["shielded"], signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

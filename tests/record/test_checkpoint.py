@@ -111,13 +111,19 @@ def as_zip(state, **options):
     return packed.getvalue()
 
 
+def whole_state(**changes):
+    """What a checkpoint holds, as far as its types."""
+    state = dict.fromkeys(["W", "b", "order", "random"], torch.zeros(3))
+    return {"epoch": 1, "updater": {}, "history": []} | state | changes
+
+
 FOREIGN = {
     "code in a pickle": lambda: pickle.dumps(Evil()),
-    "code in a zip": lambda: as_zip({"W": Evil()}),
+    "code in a zip": lambda: as_zip(whole_state(updater={0: Evil()})),
     "another dict": lambda: as_zip({"weight": torch.zeros(3)}),
     "a list": lambda: as_zip([1, 2, 3]),
-    "wrong types": lambda: as_zip(dict.fromkeys(["epoch", "W", "b", "updater", "order", "random", "history"], 1)),
-    "a bomb": lambda: as_zip({"W": torch.zeros(10**7)}, compression=zipfile.ZIP_DEFLATED),
+    "another type": lambda: as_zip(whole_state(b=1)),
+    "a bomb": lambda: as_zip(whole_state(W=torch.zeros(10**7)), compression=zipfile.ZIP_DEFLATED),
     "text": lambda: b"hello",
     "nothing": lambda: b"",
 }
@@ -136,6 +142,11 @@ def test_foreign_files_are_refused_and_nothing_in_them_is_run(tmp_path, monkeypa
     if "code" in kind:  # which would run otherwise
         torch.load(path, weights_only=False) if "zip" in kind else pickle.loads(path.read_bytes())
         assert marker.exists()
+
+
+def test_a_file_with_the_types_of_a_checkpoint_is_read(tmp_path):
+    (tmp_path / LAST).write_bytes(as_zip(whole_state()))
+    assert load(tmp_path / LAST).keys() == whole_state().keys()
 
 
 @pytest.mark.parametrize(
