@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
@@ -26,6 +27,7 @@ from d2l_softmax.record.files import replace
 from d2l_softmax.training import EpochResult
 
 WIDTH = 6.4  # inches, which at DPI are 640 pixels
+HEAD = 0.35  # inches for a title of one line
 DPI = 100
 GRID_COLUMNS = 5
 MAX_IMAGES = 25
@@ -78,8 +80,9 @@ def weights(W: Tensor, height: int, width: int, classes: Sequence[str], title: s
     if len(classes) > MAX_IMAGES:
         title += f" (the first {MAX_IMAGES} of {len(classes)} classes)"
     names = [_short(name) for name in classes[:MAX_IMAGES]]
-    figure = _grid(columns, names, title=title, cmap=WEIGHT_COLOURS, limits=(-limit, limit), extra=0.6)
-    bar = figure.colorbar(figure.axes[0].images[0], ax=figure.axes, location="bottom", aspect=40, shrink=0.9)
+    figure = _grid(columns, names, title=title, cmap=WEIGHT_COLOURS, limits=(-limit, limit), extra=0.65)
+    place = figure.add_axes((0.05, 0.45 / figure.get_figheight(), 0.9, 0.12 / figure.get_figheight()))
+    bar = figure.colorbar(figure.axes[0].images[0], cax=place, orientation="horizontal")
     bar.set_label("weight: a bright pixel speaks for the class (above 0) or against it (below 0)", fontsize=9)
     bar.ax.tick_params(labelsize=9)
     return figure
@@ -127,9 +130,9 @@ def _judged(images, labels, probabilities, classes: Sequence[str], max_value: in
         truth = f"true: {_short(classes[label])}"
         below.append(truth if guess == label else f"{truth}\n{probability[label]:.1%}")
     figure = _grid(images[:, 0], above, below, title=title, limits=(0, max_value))
-    for ax, right in zip(figure.axes, predicted == labels, strict=True):
+    for frame, right in zip(figure.axes[0].patches, predicted == labels, strict=True):
         dashes = "-" if right else (0, (2, 1.5))
-        ax.spines[:].set(color=BLUE if right else VERMILLION, linestyle=dashes, linewidth=2.5)
+        frame.set(edgecolor=BLUE if right else VERMILLION, linestyle=dashes, linewidth=2.5)
     return figure
 
 
@@ -144,8 +147,12 @@ def confusion(counts: Tensor, classes: Sequence[str]) -> Figure:
     """
     counts = _array(counts)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    figure = _figure(5.4, f"Confusion matrix: {counts.trace():,} of {counts.sum():,} right", layout="compressed")
-    ax = figure.subplots()
+    figure = _figure(5.4, f"Confusion matrix: {counts.trace():,} of {counts.sum():,} right", layout="none")
+    letters = max(len(_short(name, 2 * MAX_LETTERS)) for name in classes)
+    left, bottom = 0.08 + 0.013 * letters, 0.11 + 0.0105 * letters
+    ax, bar = (
+        figure.add_axes((x, bottom, width, 0.92 - bottom)) for x, width in ((left, 0.84 - left), (0.87, 0.025))
+    )
     image = ax.imshow(shares, cmap=SHARE_COLOURS, vmin=0, vmax=1, interpolation="nearest")
     for axis in (ax.xaxis, ax.yaxis):
         _name_classes(axis, classes)
@@ -153,7 +160,7 @@ def confusion(counts: Tensor, classes: Sequence[str]) -> Figure:
         text.set(rotation=45, ha="right", rotation_mode="anchor")
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
-    figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class")
+    figure.colorbar(image, cax=bar, label="share of the true class")
     if len(classes) <= MAX_CLASSES_WITH_COUNTS:
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if shares[row, column] > 0.7 else "black"
@@ -257,8 +264,9 @@ class _Figure(Figure):
 
 def _figure(height: float, title: str, layout: str = "constrained") -> Figure:
     title = textwrap.fill(title, 76)
-    figure = _Figure(figsize=(WIDTH, height + 0.35 + 0.17 * title.count("\n")), dpi=DPI, layout=layout)
-    figure.suptitle(title, fontsize=11)
+    height += HEAD + 0.17 * title.count("\n")
+    figure = _Figure(figsize=(WIDTH, height), dpi=DPI, layout=layout)
+    figure.suptitle(title, fontsize=11, **({"y": 1 - 0.08 / height} if layout == "none" else {}))
     return figure
 
 
@@ -272,24 +280,33 @@ def _grid(
     cmap: str = IMAGE_COLOURS,
     extra: float = 0.0,
 ) -> Figure:
-    """Images (n, height, width) in rows of five, with a text above and perhaps one below each.
+    """Images (n, height, width) in rows of five, framed, with a text above and perhaps one below each.
 
-    `extra` is height, in inches, for what else the figure is to hold.
+    All are in one Axes, in inches: an Axes for each would take five times as long. At the bottom, `extra` inches are
+    left free.
     """
     columns = max(1, min(GRID_COLUMNS, len(images)))
     rows = max(1, math.ceil(len(images) / columns))
-    height, width = images.shape[1:]
-    lines = sum(1 + max(text.count("\n") for text in texts) for texts in (above, below) if texts)
-    cell = (WIDTH / columns - 0.08) * min(2.0, height / width)
-    figure = _figure(extra + rows * (cell + 0.08 + 0.17 * lines), title, layout="compressed")
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for ax in axes[len(images) :]:
-        ax.remove()
+    line, gap, cell = 0.16, 0.14, WIDTH / columns
+    ratio = images.shape[1] / images.shape[2]
+    height = (cell - gap) * min(2.0, ratio)
+    width = height / ratio
+    over, under = (line * (1 + max((text.count("\n") for text in texts), default=-1)) for texts in (above, below))
+    step = over + height + under + gap
+    figure = _figure(rows * step + extra, title, layout="none")
+    head = figure.get_figheight() - rows * step - extra
+    ax = figure.add_axes((0, 0, 1, 1))
     for i, image in enumerate(images):
-        axes[i].imshow(image, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
-        axes[i].set_title(above[i], fontsize=9, pad=4)
-        axes[i].set_xlabel(below[i] if below else "", fontsize=9)
-        axes[i].set(xticks=[], yticks=[])
+        center, top = cell * (i % columns + 0.5), head + step * (i // columns) + over
+        left, bottom = center - width / 2, top + height
+        extent = (left, left + width, bottom, top)
+        ax.imshow(image, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest", extent=extent)
+        ax.add_patch(Rectangle((left, top), width, height, fill=False, linewidth=0.8))
+        ax.text(center, top - 0.04, above[i], fontsize=9, ha="center", va="bottom")
+        if below:
+            ax.text(center, bottom + 0.04, below[i], fontsize=9, ha="center", va="top")
+    ax.set(xlim=(0, WIDTH), ylim=(figure.get_figheight(), 0), aspect="auto")
+    ax.axis("off")
     return figure
 
 

@@ -53,19 +53,25 @@ def assert_lines(figure, expected, panel=0):
     return lines
 
 
-def assert_images(axes, images, limits):
-    for ax, image in zip(axes, images, strict=True):
-        (drawn,) = ax.images
+def cells(figure, images, limits):
+    """For each of these images, which the figure must show: the text above it, the text below it, and its frame."""
+    ax = figure.axes[0]
+    for drawn, image, frame in zip(ax.images, images, ax.patches, strict=True):
         assert np.array_equal(drawn.get_array(), image)
         assert drawn.get_clim() == limits
+        left, right, bottom, top = drawn.get_extent()
+        assert frame.get_bbox().extents == pytest.approx([left, top, right, bottom])
+        beside = [text for text in ax.texts if text.get_position()[0] == pytest.approx((left + right) / 2)]
+        nearest = (min(beside, key=lambda text: abs(text.get_position()[1] - y)).get_text() for y in (top, bottom))
+        yield *nearest, frame
 
 
 @pytest.mark.parametrize("max_value", [255, 16])
 def test_samples_are_the_first_25_images_with_their_names(max_value):
     case = make_case()
-    axes = figures.samples(case.images, case.labels, CLASSES, max_value).axes
-    assert_images(axes, case.images[:25, 0], (0, max_value))
-    assert [ax.get_title() for ax in axes] == [CLASSES[label] for label in case.labels[:25]]
+    figure = figures.samples(case.images, case.labels, CLASSES, max_value)
+    shown = cells(figure, case.images[:25, 0], (0, max_value))
+    assert [above for above, *_ in shown] == [CLASSES[label] for label in case.labels[:25]]
 
 
 @pytest.mark.parametrize(("count", "factor"), [(4, 1), (4, 0), (36, 1)])
@@ -73,25 +79,24 @@ def test_weights_are_columns_on_one_scale_about_zero(count, factor):
     case = make_case(classes=[str(i) for i in range(count)])
     W = case.W * factor
     figure = figures.weights(W.clone().requires_grad_(), 6, 5, case.classes, "after epoch 3")
-    *axes, bar = figure.axes
+    grid, bar = figure.axes
     limit = float(W[:, :25].abs().max()) if factor else 1.0
-    assert_images(axes, W.T.reshape(-1, 6, 5)[:25], (-limit, limit))
+    shown = cells(figure, W.T.reshape(-1, 6, 5)[:25], (-limit, limit))
+    assert [above for above, *_ in shown] == case.classes[:25]
     assert bar.get_xlim() == (-limit, limit)
-    assert len({ax.images[0].get_cmap().name for ax in axes}) == 1
-    assert [ax.get_title() for ax in axes] == case.classes[:25]
+    assert len({image.get_cmap().name for image in grid.images}) == 1
     assert figure.get_suptitle() == "after epoch 3" + (" (the first 25 of 36 classes)" if count > 25 else "")
 
 
 def test_predictions_show_right_and_wrong_by_sign_and_line_and_colour():
     case, looks = make_case(), {True: set(), False: set()}
     figure = figures.predictions(*case.judged)
-    assert_images(figure.axes, case.images[:10, 0], (0, 255))
-    for ax, row, label in zip(figure.axes, case.p.tolist(), case.labels.tolist(), strict=False):
+    shown = cells(figure, case.images[:10, 0], (0, 255))
+    for (above, below, frame), row, label in zip(shown, case.p.tolist(), case.labels.tolist(), strict=False):
         guess = row.index(max(row))
-        assert ax.get_title()[1:] == f" {CLASSES[guess]}\n{100 * row[guess]:.1f}%"
-        assert ax.get_xlabel().splitlines()[0] == f"true: {CLASSES[label]}"
-        frame = ax.spines["left"]
-        looks[guess == label].add((ax.get_title()[0], str(frame.get_linestyle()), to_hex(frame.get_edgecolor())))
+        assert above[1:] == f" {CLASSES[guess]}\n{100 * row[guess]:.1f}%"
+        assert below.splitlines()[0] == f"true: {CLASSES[label]}"
+        looks[guess == label].add((above[0], str(frame.get_linestyle()), to_hex(frame.get_edgecolor())))
     ((right, *rights),), ((wrong, *wrongs),) = looks[True], looks[False]
     assert (right, wrong) == ("✓", "✗")
     assert not set(rights) & set(wrongs)
@@ -104,11 +109,11 @@ def test_mistakes_are_the_most_confident_wrong_predictions(n, shown):
     wrong = [(max(row), i) for i, row in enumerate(case.p.tolist()) if row.index(max(row)) != case.labels[i]]
     figure, expected = figures.mistakes(*case.judged), sorted(wrong, reverse=True)[:10]
     assert len(expected) == shown
-    assert_images(figure.axes, [case.images[i, 0] for _, i in expected], (0, 255))
-    for ax, (probability, i) in zip(figure.axes, expected, strict=True):
+    shown = cells(figure, [case.images[i, 0] for _, i in expected], (0, 255))
+    for (above, below, _), (probability, i) in zip(shown, expected, strict=True):
         truth = int(case.labels[i])
-        assert ax.get_title() == f"✗ {CLASSES[case.guesses[i]]}\n{probability:.1%}"
-        assert ax.get_xlabel() == f"true: {CLASSES[truth]}\n{float(case.p[i, truth]):.1%}"
+        assert above == f"✗ {CLASSES[case.guesses[i]]}\n{probability:.1%}"
+        assert below == f"true: {CLASSES[truth]}\n{float(case.p[i, truth]):.1%}"
     assert f"{len(wrong)} of {n}" in figure.get_suptitle()
     pixels(figure)
 
