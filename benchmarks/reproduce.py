@@ -1,4 +1,4 @@
-"""Every published run on the real data: what was published beside what it comes to here, with a verdict.
+"""Every published run on the real data: the published figures beside those measured here, with a verdict.
 
     python -m benchmarks.reproduce --data-dir DIR
     python -m benchmarks.reproduce --data-dir DIR --only manual-online --seeds 5
@@ -133,7 +133,7 @@ def _start_worker() -> None:
 
 
 def judge(claim: Claim, values: Sequence[float]) -> tuple[float, str]:
-    """The tolerance of a claim and the verdict on the mean of `values`, one per seed.
+    """The tolerance of a claim and the verdict on the mean of `values`, one per seed: reached, better or worse.
 
     Unless it was agreed beforehand, the tolerance is rounding plus half the width of the interval about the mean that
     holds one further run in 95 of 100 cases: if ours is the same algorithm, the published run is such a run. With s
@@ -147,7 +147,7 @@ def judge(claim: Claim, values: Sequence[float]) -> tuple[float, str]:
     slack = tolerance + 1e-12  # the ends belong to it, and decimals are not exact in binary
     if claim.low - slack <= mean <= claim.high + slack:
         return tolerance, "reached"
-    return tolerance, "missed: below" if mean < claim.low else "missed: above"
+    return tolerance, "better" if (mean < claim.low) == claim.lower_is_better else "worse"
 
 
 def measure(name: str, seed: int, done: Mapping[tuple[Run, int], Found]) -> Found:
@@ -191,8 +191,9 @@ def page(found: Mapping) -> str:
     sources = dict.fromkeys(f"- {e}: {EXPERIMENTS[e].source}\n" for e in (row["experiment"] for row in found["rows"]))
     machine, versions = found["machine"], found["versions"]
     return f"""\
-{verdicts.count("reached")} of {len(verdicts)} published figures are reached: by the mean over seeds, within the
-tolerance. Where nothing was published, the figure is for information.
+Of {len(verdicts)} published figures, {verdicts.count("reached")} are reached by the mean over seeds, within the
+tolerance; {verdicts.count("better")} are better and {verdicts.count("worse")} worse. Where nothing was published, the
+figure is for information.
 
 {table(found["rows"])}
 {"".join(sources)}

@@ -25,21 +25,24 @@ def noise(tmp_path_factory) -> Path:
     return folder
 
 
+LOSS = number("0.4002", tolerance=0.002, lower_is_better=True)
+
+
 @pytest.mark.parametrize(
     ("claim", "values", "tolerance", "verdict"),
     [
-        (number("0.4002", tolerance=0.002), [0.4021, 0.4023], 0.002, "reached"),
-        (number("0.4002", tolerance=0.002), [0.4022, 0.4024], 0.002, "missed: above"),
-        (number("0.4002", tolerance=0.002), [0.3981], 0.002, "missed: below"),
-        (number("0.75 to 0.80"), [0.81, 0.81], 0.005, "missed: above"),
+        (LOSS, [0.4021, 0.4023], 0.002, "reached"),
+        (LOSS, [0.4022, 0.4024], 0.002, "worse"),
+        (LOSS, [0.3981], 0.002, "better"),
+        (number("0.75 to 0.80"), [0.81, 0.81], 0.005, "better"),
         (Claim("at least 0.845", low=0.845), [0.845], 0.0, "reached"),
-        (Claim("at least 0.845", low=0.845), [0.8449], 0.0, "missed: below"),
+        (Claim("at least 0.845", low=0.845), [0.8449], 0.0, "worse"),
         # s = √2.5, t = 2.776445 with four degrees of freedom: 0.05 + 2.776445 · √2.5 · √1.2 = 4.858944.
         (number("7.8"), [1, 2, 3, 4, 5], 4.858944, "reached"),
-        (number("7.9"), [1, 2, 3, 4, 5], 4.858944, "missed: below"),
+        (number("7.9"), [1, 2, 3, 4, 5], 4.858944, "worse"),
         # 0.0005 + 1.96 · 0.0003 · √2 = 0.001332.
         (number("0.920", spread=0.0003), [0.9213], 0.001332, "reached"),
-        (number("0.920", spread=0.0003), [0.9214], 0.001332, "missed: above"),
+        (number("0.920", spread=0.0003), [0.9214], 0.001332, "better"),
     ],
 )
 def test_verdicts_by_hand(claim, values, tolerance, verdict):
@@ -143,7 +146,7 @@ def test_the_committed_results_agree_with_each_other_and_with_what_was_published
             published[row["experiment"]].append(row["published"])
     assert "; ".join(map(" ".join, published.values())) == PUBLISHED.strip().replace("\n", " ")
     verdicts = [row["verdict"] for row in found["rows"] if row["verdict"]]
-    assert text.startswith(f"{verdicts.count('reached')} of {len(verdicts)} published figures are reached")
+    assert text.startswith(f"Of {len(verdicts)} published figures, {verdicts.count('reached')} are reached")
 
 
 def test_converged_has_the_settings_that_were_chosen():
