@@ -1,6 +1,7 @@
 """How every command of this project behaves: one line for each error, and a status that says what happened."""
 
 import argparse
+import gc
 import os
 import sys
 import threading
@@ -24,6 +25,8 @@ def run_command(name: str, command: Callable[[], int]) -> int:
     It is what `command` returns, or 2 for something that the user can fix, 130 for Ctrl-C, 141 where the reader of
     stdout has gone.
     """
+    # The many objects that importing torch and matplotlib makes are kept; to look for garbage among them takes long.
+    gc.set_threshold(100_000)
     if hasattr(sys.stdout, "reconfigure"):
         # A name or a sign that the terminal cannot show must not end a run.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -170,8 +170,8 @@ def confusion(counts: Tensor, classes: Sequence[str]) -> Figure:
 
 def curves(results: Sequence[EpochResult], title: str) -> Figure:
     """Draw the losses and the accuracies of one run by epoch: train, test and, where there is one, validation."""
-    figure = _figure(3.8, title)
-    panels = figure.subplots(1, 2)
+    figure = _figure(3.4, title, layout="none")
+    panels = figure.subplots(1, 2, gridspec_kw={"left": 0.09, "right": 0.98, "top": 0.84, "bottom": 0.24})
     for ax, quantity in zip(panels, ("loss", "accuracy"), strict=True):
         for part, *look in zip(("train", "test", "validation"), COLOURS, DASHES, MARKERS, strict=False):
             values = [getattr(result, f"{part}_{quantity}") for result in results]
