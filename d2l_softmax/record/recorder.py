@@ -57,7 +57,8 @@ class Recorder:
         self.history.append(result)
         self.metrics.add(self._row(result))
         self.event_log(result)
-        self.event_log.writer.add_histogram("weights", self.learner.W, result.epoch)
+        # TensorBoard's bins end at 1e20, and weights that are all beyond it would be an error.
+        self.event_log.writer.add_histogram("weights", self.learner.W.clamp(-1e19, 1e19), result.epoch)
         checkpoint.save(self.folder, self.learner, self.generator, self.history)
 
     def _row(self, result: EpochResult) -> tuple:
