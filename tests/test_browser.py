@@ -16,6 +16,7 @@ from tests.processes import PATIENCE, tensorboard, wait_until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EPOCHS = 3
+DIFFERENCES = [f"mode differences/largest in a {what}" for what in ("loss", "weight")]
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on PATH")]
 expect.set_options(timeout=60_000)
@@ -32,7 +33,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(folder):
     with tensorboard(folder) as ask, sync_playwright() as playwright:
-        last = {**dict.fromkeys(MODES, "accuracy/test"), "drift": "drift/loss"}
+        last = {**dict.fromkeys(MODES, "accuracy/test"), "drift": DIFFERENCES[0]}
         wait_until(lambda: all(ask.has("scalars", tag, run) for run, tag in last.items()))
         wait_until(lambda: all(len(ask.points(run, tag)) == EPOCHS for run, tag in last.items()))
         with playwright.chromium.launch(executable_path=CHROMIUM, timeout=1000 * PATIENCE) as browser:
@@ -40,8 +41,6 @@ def page(folder):
             page.set_default_timeout(1000 * PATIENCE)
             # Lines that are elements of the page rather than dots on a canvas, through the figures themselves.
             page.goto(f"{ask.url}/?forceSVG=true&smoothing=0#timeseries")
-            # TensorBoard opens the first two groups of cards; the losses come third.
-            page.locator("button.group-toolbar", has_text="loss").click()
             yield page
 
 
@@ -52,9 +51,11 @@ def test_the_runs_are_the_modes_and_their_drift(page):
 
 
 def test_there_is_a_card_for_every_figure(page):
-    tags = [f"{figure}/{part}" for figure in ("accuracy", "drift", "loss") for part in ("test", "train")]
-    tags[2:4] = ["drift/loss", "drift/weights"]
+    # TensorBoard opens the first two groups of cards.
+    tags = [f"{figure}/{part}" for figure in ("accuracy", "loss") for part in ("test", "train")]
     expect(page.locator("scalar-card tb-truncated-path")).to_have_text(tags)
+    page.locator("button.group-toolbar", has_text="mode differences").click()
+    expect(page.locator("scalar-card tb-truncated-path")).to_have_text([*tags, *DIFFERENCES])
 
 
 @pytest.mark.parametrize("figure", ["loss", "accuracy"])
@@ -91,3 +92,11 @@ def test_every_mode_has_its_curve(page, folder, figure, part):
         assert (top < bottom) == (values[-1] > values[0])
     assert set(said) == set(MODES)
     assert not drawn
+
+
+def test_custom_scalars_have_train_and_test_of_all_modes_in_one_chart(page):
+    page.goto(re.sub("#.*", "#custom_scalars", page.url))
+    charts = page.locator("tf-custom-scalar-multi-line-chart-card")
+    expect(charts).to_have_count(2)
+    for chart in charts.all():
+        expect(chart.locator("#matches-container")).to_contain_text(f"({2 * len(MODES)})")

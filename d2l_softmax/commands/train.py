@@ -5,14 +5,17 @@ import itertools
 import os
 import shlex
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from d2l_softmax.commands.command_line import Parser, run_command
+from d2l_softmax.commands.command_line import Parser, program, run_command
+from d2l_softmax.data.catalogue import DATASETS, check_dataset
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.settings import SWEPT, Settings
+from d2l_softmax.experiment.settings import SWEPT, Settings, one_of
 from d2l_softmax.modes import MODES
+from d2l_softmax.scale.launch import check_environment, launched
 
 # What trains is imported once the arguments are known to be right, so that --help and mistakes need not wait for it.
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ COMPARE = "compare"
 def parser() -> argparse.ArgumentParser:
     """Build the parser. What it returns has only what was given; the defaults are those of `Settings`."""
     parser = Parser(
-        prog="train.py",
+        prog=program(),
         description="Train softmax regression and write the run into a folder that TensorBoard shows.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
@@ -69,14 +72,21 @@ def main(arguments: list[str] | None = None) -> int:
 
     0: done. 1: the compared modes drifted apart. 2: something that the user can fix. 130: Ctrl-C.
     """
-    return run_command("train.py", lambda: _dispatch(vars(parser().parse_args(arguments))))
+    return run_command(program(), lambda: _dispatch(vars(parser().parse_args(arguments))))
 
 
 def _dispatch(options: dict) -> int:
+    check_environment()
     modes = options.pop("modes", None)
+    one_of("--mode", options.get("mode", Settings.mode), [*MODES, COMPARE])
     comparing = options.get("mode") == COMPARE
     if modes is not None and not comparing:
         raise UserError(f"--modes {modes} is for --mode {COMPARE}")
+    if "dataset" in options or "resume" not in options:
+        check_dataset(options.get("dataset", Settings.dataset), options.get("data_dir", Settings.data_dir))
+    if options.get("dataset", Settings.dataset) not in DATASETS:
+        # A run can be resumed from any folder.
+        options["dataset"] = os.path.abspath(options["dataset"])
     swept = {name: options[name] for name in SWEPT if name in options}
     combinations = [options | dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
     if len(combinations) > 1:
@@ -96,7 +106,7 @@ def _dispatch(options: dict) -> int:
     if "resume" in options:
         folder = Path(options.pop("resume"))
         if not folder.is_dir():
-            raise UserError(f"--resume {folder}: there is no such folder; name a run's folder, as train.py prints it")
+            raise UserError(f"--resume {folder}: there is no such folder; name a run's folder, as training prints it")
 
         from d2l_softmax.experiment.resume import resume
 
@@ -119,7 +129,7 @@ def _dispatch(options: dict) -> int:
 
 
 def _refuse_in_parallel(what: str) -> None:
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if launched():
         raise UserError(f"torchrun's processes train one run together, not {what}: start it with python")
 
 
@@ -135,37 +145,39 @@ def _summarize_run(ended: "Run") -> int:
 
 def _summarize_sweep(sweep: "Sweep") -> int:
     judge = sweep.measure.removesuffix("_accuracy")
-    width = max(map(len, sweep.results))
-    print(f"\n{'':{width}}  train loss  train acc  {judge} loss  {judge} acc   sorted by {judge} accuracy")
-    for name, results in sweep.results.items():
-        cells, note = "", "not begun"
-        if results:
-            figures, note = results[-1]._asdict(), ""
-            cells = (
-                f"{figures['train_loss']:10.4f}  {figures['train_accuracy']:9.4f}  "
-                f"{figures[f'{judge}_loss']:{len(judge) + 5}.4f}  {figures[f'{judge}_accuracy']:{len(judge) + 4}.4f}"
-            )
-        if name in sweep.group.diverged:
-            note = f"diverged in epoch {sweep.group.diverged[name]}"
-        print(f"{name:{width}}  {cells}  {note}".rstrip())
+    columns = {"train loss": "train_loss", "train acc": "train_accuracy"}
+    columns |= {f"{judge} loss": f"{judge}_loss", f"{judge} acc": f"{judge}_accuracy"}
+    seeds = max(map(len, sweep.ranking.values()))
+    note = f"; mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
+    table = [["", *columns, f" sorted by {judge} accuracy{note}"]]
+    table += [[value, *_cells(sweep, names, columns.values())] for value, names in sweep.ranking.items()]
+    first, *widths, _ = (max(map(len, cells)) for cells in zip(*table, strict=True))
+    print()
+    for value, *cells, remark in table:
+        print("  ".join([value.ljust(first), *map(str.rjust, cells, widths), remark]).rstrip())
     if judge == "test":
         print("Choosing a value by its test accuracy flatters it: hold images out with --validation N to choose by.")
     return _say_where(sweep.group.folder, sweep.group.folder, sweep.stopped_by)
 
 
+def _cells(sweep: "Sweep", names: list[str], columns: Iterable[str]) -> Iterator[str]:
+    """The mean of each column over members that differ only in their seed, and what they lack."""
+    from d2l_softmax.experiment.sweep import mean_and_deviation
+
+    judged = [name for name in names if not sweep.lacks(name)] or [name for name in names if sweep.results[name]]
+    for column in columns:
+        figures = [getattr(sweep.results[name][-1], column) for name in judged]
+        cell = mean_and_deviation(figures)[: len(figures)] if figures else ()
+        yield " ± ".join(f"{figure:.4f}" for figure in cell)
+    lacking = {name: sweep.lacks(name) for name in names if sweep.lacks(name)}
+    yield "; ".join(f"{name} {what}" if len(names) > 1 else what for name, what in lacking.items())
+
+
 def _summarize_comparison(comparison: "Comparison") -> int:
-    said = "nothing has been compared"
-    if comparison.drifts:
-        last = comparison.drifts[-1]
-        said = (
-            f"after epoch {len(comparison.drifts)}: {', '.join(comparison.modes)} differ by at most "
-            f"{last.weights:.1e} in a weight and {last.loss:.1e} in a loss; rounding explains "
-            f"{last.explained_weights:.1e} and {last.explained_loss:.1e}"
-        )
-    print(f"\n{said}")
+    print(f"\n{comparison.verdict}")
     status = _say_where(comparison.folder, comparison.folder, comparison.stopped_by)
-    if not all(drift.is_rounding for drift in comparison.drifts):
-        print(f"train.py: the modes have drifted apart: {said}", file=sys.stderr)
+    if comparison.has_drifted:
+        print(f"{program()}: the modes have drifted apart: {comparison.verdict}", file=sys.stderr)
         return 1
     return status
 
@@ -173,7 +185,10 @@ def _summarize_comparison(comparison: "Comparison") -> int:
 def _say_where(folder: Path, logdir: Path, stopped_by: int | None) -> int:
     """Print where the run and its curves are and how to resume it; return the exit status."""
     print(f"the run:    {folder}\nits curves: tensorboard --logdir {shlex.quote(str(logdir))}")
+    if any(folder.glob("*.png")):
+        print(f"pictures:   {folder}/*.png")
     if stopped_by is None:
         return 0
-    print(f"to resume:  python train.py --resume {shlex.quote(str(folder))}")
+    command = f"python {program()}" if program().endswith(".py") else program()
+    print(f"to resume:  {command} --resume {shlex.quote(str(folder))}")
     return 128 + stopped_by

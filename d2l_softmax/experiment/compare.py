@@ -11,14 +11,14 @@ from typing import NamedTuple
 import torch
 
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.group import Group, restore_together
+from d2l_softmax.experiment.group import Group, create_group, restore_together
 from d2l_softmax.experiment.job import Job, Setup, headline, make_job, prepare
 from d2l_softmax.experiment.run import record
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.experiment.stop import Stop
 from d2l_softmax.record.console import EpochTable
 from d2l_softmax.record.files import CsvFile
-from d2l_softmax.record.run_folder import create_run_folder, locked
+from d2l_softmax.record.run_folder import locked, writing
 from d2l_softmax.record.tensorboard import EventLog
 from d2l_softmax.training import EpochResult, Learner
 
@@ -54,7 +54,25 @@ class Comparison(NamedTuple):
     folder: Path
     modes: list[str]
     drifts: list[Drift]
-    stopped_by: int | None
+    stopped_by: int | None = None
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether rounding does not explain a drift."""
+        return not all(drift.is_rounding for drift in self.drifts)
+
+    @property
+    def verdict(self) -> str:
+        """The last drift or, where there is one, the first that rounding does not explain."""
+        if not self.drifts:
+            return "nothing has been compared"
+        epochs = enumerate(self.drifts, 1)
+        epoch, drift = next((at for at in epochs if not at[1].is_rounding), (len(self.drifts), self.drifts[-1]))
+        return (
+            f"after epoch {epoch}: {', '.join(self.modes)} differ by at most {drift.weights:.1e} in a weight and "
+            f"{drift.loss:.1e} in a loss; rounding explains {drift.explained_weights:.1e} and "
+            f"{drift.explained_loss:.1e}"
+        )
 
 
 def compare(settings: Settings, modes: list[str]) -> Comparison:
@@ -70,16 +88,14 @@ def compare(settings: Settings, modes: list[str]) -> Comparison:
     if len(modes) < 2 or len(set(modes)) < len(modes):
         raise UserError(f"--modes must name at least two different modes, got '{','.join(modes)}'")
     setup = prepare(settings)
-    folder = create_run_folder(settings.logdir, f"{setup.dataset.name}-compare", settings.run_name)
-    group = Group(folder, "comparison", {mode: replace(settings, mode=mode) for mode in modes}, {})
-    group.write(setup)
-    return train_comparison(group, setup)
+    members = {mode: replace(settings, mode=mode) for mode in modes}
+    return train_comparison(create_group("comparison", "compare", members, setup), setup)
 
 
 def train_comparison(group: Group, setup: Setup) -> Comparison:
     """Train a comparison to its end, from where its checkpoints are."""
     folder, modes = group.folder, list(group.members)
-    with locked(folder), ExitStack() as stack:
+    with writing(folder), locked(folder), ExitStack() as stack:
         jobs = {mode: make_job(settings, setup) for mode, settings in group.members.items()}
         jobs = restore_together(jobs, folder)
         first = jobs[modes[0]]
@@ -89,28 +105,30 @@ def train_comparison(group: Group, setup: Setup) -> Comparison:
         drifts = _read_drifts(folder / "drift.csv")[:done]
         results_of = {mode: list(job.history) for mode, job in jobs.items()}
         print(headline(" and ".join(modes), first))
-        printed = EpochTable(first.validation_iter is not None, modes)
+        print(f"the figures of {modes[0]}, and the largest difference between any two modes")
+        printed = EpochTable(first.validation_iter is not None, "in a weight", "in a loss")
         log = EventLog(folder / "drift", done)
         stack.callback(log.close)
+        log.add_charts("modes", ("loss", "accuracy"))
         written = CsvFile(folder / "drift.csv", ["epoch", *Drift._fields], ((e, *d) for e, d in enumerate(drifts, 1)))
 
         def after_epoch(results: dict[str, EpochResult]) -> None:
             for mode, result in results.items():
                 results_of[mode].append(result)
-                printed.add(result, mode)
-            drifts.append(
-                _drift({mode: (jobs[mode].learner, results[mode]) for mode in modes}, twin, next(twin_epochs))
-            )
-            drift, epoch = drifts[-1], len(drifts)
-            written.add([epoch, *drift])
-            log.add({"drift/weights": drift.weights, "drift/loss": drift.loss}, epoch)
-            print(f"       largest difference: weights {drift.weights:.1e}, loss {drift.loss:.1e}", flush=True)
+            trained = {mode: (jobs[mode].learner, results[mode]) for mode in modes}
+            drifts.append(drift := _drift(trained, twin, next(twin_epochs)))
+            written.add([len(drifts), *drift])
+            points = {"in a weight": drift.weights, "in a loss": drift.loss}
+            log.add({f"mode differences/largest {what}": value for what, value in points.items()}, len(drifts))
+            printed.add(results[modes[0]], *points.values())
 
+        comparison = Comparison(folder, modes, drifts)
         with Stop() as stop:
             record(jobs, _side_by_side(jobs), folder, after_epoch, stop)
+            log.writer.add_text("comparison", _explanation(comparison), len(drifts))
             if first.settings.figures:
                 _draw(folder, log, results_of, drifts)
-    return Comparison(folder, modes, drifts, stop.signum)
+    return comparison._replace(stopped_by=stop.signum)
 
 
 def _side_by_side(jobs: dict[str, Job]) -> Iterator[dict[str, EpochResult]]:
@@ -127,11 +145,20 @@ def _read_drifts(path: Path) -> list[Drift]:
     return drifts
 
 
+def _explanation(comparison: Comparison) -> str:
+    """What TensorBoard's Text says of a comparison, in Markdown."""
+    same = "The curves of the modes coincide: they are one algorithm, and that is the result."
+    return (
+        f"**{'The modes have drifted apart.' if comparison.has_drifted else same}**\n\n{comparison.verdict}.\n\n"
+        "Smoothing bends the curves: set it to 0. Custom Scalars has train and test of all modes in one chart."
+    )
+
+
 def _draw(folder: Path, log: EventLog, results_of: dict[str, list[EpochResult]], drifts: list[Drift]) -> None:
     from d2l_softmax.record import figures
     from d2l_softmax.record.pictures import show
 
-    show(folder / "curves.png", log.writer, "curves", figures.modes(results_of), len(drifts))
+    show(folder / "modes.png", log.writer, "all modes", figures.modes(results_of), len(drifts))
     show(folder / "drift.png", log.writer, "drift", figures.drift([drift[:2] for drift in drifts]), len(drifts))
 
 

@@ -8,7 +8,7 @@ from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.job import Job, Setup, describe_data
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.record.checkpoint import LAST, PREVIOUS, load_good, restore
-from d2l_softmax.record.run_folder import CONFIG, write_config
+from d2l_softmax.record.run_folder import CONFIG, create_run_folder, write_config, writing
 
 
 class Group(NamedTuple):
@@ -30,6 +30,20 @@ class Group(NamedTuple):
         members = {name: asdict(settings) for name, settings in self.members.items()}
         data = describe_data(setup.dataset, setup.sha256)
         write_config(self.folder, {"kind": self.kind, "members": members, "diverged": self.diverged, "data": data})
+
+
+def create_group(kind: str, label: str, members: dict[str, Settings], setup: Setup) -> Group:
+    """Make the folder of a group, named for the data set and the label where the settings name none.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    first = next(iter(members.values()))
+    folder = create_run_folder(first.logdir, f"{setup.dataset.name}-{label}", first.run_name)
+    group = Group(folder, kind, members, {})
+    with writing(folder):
+        group.write(setup)
+    return group
 
 
 def read_group(folder: Path, config: dict[str, Any]) -> Group:

@@ -11,7 +11,7 @@ from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.experiment.stop import Stop
 from d2l_softmax.record.console import EpochTable, with_progress
 from d2l_softmax.record.recorder import Recorder, has_pictures
-from d2l_softmax.record.run_folder import check_run_name, create_run_folder, locked
+from d2l_softmax.record.run_folder import check_run_name, create_run_folder, locked, writing
 from d2l_softmax.scale import distributed
 from d2l_softmax.training import DivergedError, EpochResult
 
@@ -80,7 +80,7 @@ def record(
         UserError: `folder` cannot be written, or a loss is no longer finite.
     """
     try:
-        with ExitStack() as stack:
+        with writing(folder), ExitStack() as stack:
             recorders = {name: stack.enter_context(_recorder(job, folder / name)) for name, job in jobs.items()}
             for results in epochs:
                 with stop.shield():
@@ -90,14 +90,12 @@ def record(
                         elif not may_diverge:
                             raise DivergedError(result.epoch)
                     after_epoch(results)
+            if any(job.settings.figures for job in jobs.values()):
+                print("drawing the pictures", flush=True)
     except DivergedError as error:
         kept = {1: "its settings are", 2: "epoch 1 is"}.get(error.epoch, f"epochs 1 to {error.epoch - 1} are")
         lr = next(iter(jobs.values())).settings.lr
         raise UserError(f"{error}: {kept} kept in {folder}; try a smaller --lr than {lr:g}") from error
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UserError(f"cannot write the run to {folder}: {error.strerror or error}") from error
 
 
 def is_complete(job: Job, folder: Path) -> bool:

@@ -1,22 +1,23 @@
 """Several values of a setting: a run for each combination, side by side in one folder."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import NamedTuple
 
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.group import Group, restore_together
+from d2l_softmax.experiment.group import Group, create_group, restore_together
 from d2l_softmax.experiment.job import Job, Setup, build_learner, headline, make_job, prepare
 from d2l_softmax.experiment.run import is_complete, record
 from d2l_softmax.experiment.settings import SWEPT, Settings
 from d2l_softmax.experiment.stop import Stop
-from d2l_softmax.record.console import with_progress
+from d2l_softmax.record.console import with_bar, with_progress
 from d2l_softmax.record.files import CsvFile
-from d2l_softmax.record.run_folder import create_run_folder, locked
-from d2l_softmax.record.tensorboard import EventLog
+from d2l_softmax.record.run_folder import locked, writing
 from d2l_softmax.scale.stack import Stack
 from d2l_softmax.training import EpochResult, run_epoch
 
@@ -31,15 +32,27 @@ class Sweep(NamedTuple):
     """A sweep that has ended.
 
     group: its folder and the settings of its members; `group.diverged` has the epoch in which one diverged.
-    results: of the epochs of each member, the best by `measure` first.
-    measure: the field of `EpochResult` that they are sorted by.
+    results: of the epochs of each member.
+    ranking: the names of members that differ only in their seed, by what else sets them apart, the best first.
+    measure: the field of `EpochResult` that they are sorted by, the mean over seeds.
     stopped_by: the signal that stopped it early, if any.
     """
 
     group: Group
     results: dict[str, list[EpochResult]]
+    ranking: dict[str, list[str]]
     measure: str
-    stopped_by: int | None
+    stopped_by: int | None = None
+
+    def lacks(self, name: str) -> str:
+        """Why a member cannot be judged, if it cannot."""
+        if name in self.group.diverged:
+            return f"diverged in epoch {self.group.diverged[name]}"
+        return "" if self.results[name] else "not begun"
+
+    def judged(self, names: list[str]) -> list[float]:
+        """What these members are judged by; nothing if one of them cannot be."""
+        return [] if any(map(self.lacks, names)) else [getattr(self.results[n][-1], self.measure) for n in names]
 
 
 def sweep(combinations: list[Settings]) -> Sweep:
@@ -53,14 +66,12 @@ def sweep(combinations: list[Settings]) -> Sweep:
     """
     first = combinations[0]
     varied = _varied(combinations)
-    names = [",".join(f"{v}={repr(getattr(s, v)).removesuffix('.0')}" for v in varied) for s in combinations]
+    names = [_name(settings, varied) for settings in combinations]
     if len(set(names)) < len(names):
         raise UserError("a sweep must name every value once")
     setup = prepare(first)
-    folder = create_run_folder(first.logdir, f"{setup.dataset.name}-{first.mode}-sweep", first.run_name)
-    group = Group(folder, "sweep", dict(zip(names, combinations, strict=True)), {})
-    group.write(setup)
-    return train_sweep(group, setup)
+    members = dict(zip(names, combinations, strict=True))
+    return train_sweep(create_group("sweep", f"{first.mode}-sweep", members, setup), setup)
 
 
 def train_sweep(group: Group, setup: Setup) -> Sweep:
@@ -69,16 +80,31 @@ def train_sweep(group: Group, setup: Setup) -> Sweep:
     varied = _varied(list(group.members.values()))
     print(headline(f"{first.mode}, {len(group.members)} combinations,", make_job(first, setup)), flush=True)
     results: dict[str, list[EpochResult]] = {name: [] for name in group.members}
-    with locked(group.folder), Stop() as stop:
+    with writing(group.folder), locked(group.folder), Stop() as stop:
         for names in _stackable(group.members):
             _train_stack(names, group, setup, varied, results, stop)
-        _write(group, varied, results, first.figures)
-    measure = "validation_accuracy" if first.validation else "test_accuracy"
+        _write(_ranked(group, varied, results), varied, first.figures)
+    return _ranked(group, varied, results)._replace(stopped_by=stop.signum)
 
-    def from_the_best(name: str) -> float:
-        return -getattr(results[name][-1], measure) if results[name] and name not in group.diverged else math.inf
 
-    return Sweep(group, {name: results[name] for name in sorted(results, key=from_the_best)}, measure, stop.signum)
+def _ranked(group: Group, varied: list[str], results: dict[str, list[EpochResult]]) -> Sweep:
+    """The sweep with its ranking."""
+    alike = defaultdict(list)
+    for name, settings in group.members.items():
+        alike[_name(settings, [setting for setting in varied if setting != "seed"]) or "all seeds"].append(name)
+    measure = "validation_accuracy" if next(iter(group.members.values())).validation else "test_accuracy"
+    sweep = Sweep(group, results, alike, measure)
+    best = {value: -fmean(sweep.judged(names) or [-math.inf]) for value, names in alike.items()}
+    return sweep._replace(ranking={value: alike[value] for value in sorted(alike, key=best.get)})
+
+
+def mean_and_deviation(values: list[float]) -> tuple[float, float]:
+    """The mean and the standard deviation of a sample, which is 0 for one value."""
+    return fmean(values), stdev(values) if len(values) > 1 else 0.0
+
+
+def _name(settings: Settings, varied: list[str]) -> str:
+    return ",".join(f"{setting}={repr(getattr(settings, setting)).removesuffix('.0')}" for setting in varied)
 
 
 def _varied(combinations: list[Settings]) -> list[str]:
@@ -123,7 +149,9 @@ def _train_stack(names: list[str], group: Group, setup: Setup, varied: list[str]
                 group.diverged[name] = result.epoch
                 group.write(setup)
 
-    record(jobs, _stacked_epochs(jobs), group.folder, after_epoch, stop, may_diverge=True)
+    done = min((len(job.history) for job in jobs.values()), default=0)
+    epochs = with_bar(_stacked_epochs(jobs), done, shared.settings.epochs)
+    record(jobs, epochs, group.folder, after_epoch, stop, may_diverge=True)
     for name in names:
         loss = f"train loss {results[name][-1].train_loss:.4f}" if name not in group.diverged else ""
         print(f"{name}: {loss or f'diverged in epoch {group.diverged[name]}'}", flush=True)
@@ -153,21 +181,30 @@ def _stacked_epochs(jobs: dict[str, Job]) -> Iterator[dict[str, EpochResult]]:
             stack = Stack([job.learner for job in jobs.values()], build)
 
 
-def _write(group: Group, varied: list[str], results: dict[str, list[EpochResult]], draw: bool) -> None:
-    """Write `sweep.csv`, a row for each member with its last epoch, and draw the losses of all."""
-    rows = []
+def _write(sweep: Sweep, varied: list[str], draw: bool) -> None:
+    """Write `sweep.csv`, a row for each member with its last epoch, and draw all of them."""
+    group, rows = sweep.group, []
     for name, settings in group.members.items():
-        last = results[name][-1] if results[name] else EpochResult(0, *[math.nan] * 7)
+        last = sweep.results[name][-1] if sweep.results[name] else EpochResult(0, *[math.nan] * 7)
         rows.append([*(getattr(settings, v) for v in varied), *last, group.diverged.get(name)])
     CsvFile(group.folder / "sweep.csv", [*varied, *EpochResult._fields, "diverged_in"], rows)
     if draw:
-        from d2l_softmax.record import figures
-        from d2l_softmax.record.pictures import show
+        _draw(sweep, [setting for setting in varied if setting != "seed"])
 
-        losses = {
-            name: [r.train_loss for r in of] + [math.nan] * (name in group.diverged) for name, of in results.items()
-        }
-        log = EventLog(group.folder / "sweep")
-        drawn = figures.sweep(losses, f"training loss, {', '.join(varied)}")
-        show(group.folder / "sweep.png", log.writer, "sweep", drawn, len(max(losses.values(), key=len)))
-        log.close()
+
+def _draw(sweep: Sweep, varied: list[str]) -> None:
+    """Draw the losses of every combination and, by the first setting that varies, the figure that it is judged by."""
+    from d2l_softmax.record import figures
+
+    group, losses, lines = sweep.group, {}, defaultdict(dict)
+    for value, names in sorted(sweep.ranking.items(), key=lambda item: list(group.members).index(item[1][0])):
+        of = [[r.train_loss for r in sweep.results[n]] + [math.nan] * (n in group.diverged) for n in names]
+        losses[value] = [fmean(at) for at in zip(*of, strict=False)]
+        if varied and (judged := sweep.judged(names)):
+            at, *others = (getattr(group.members[names[0]], setting) for setting in varied)
+            lines[tuple(others)][value] = at, *mean_and_deviation(judged)
+    averaged = "" if len(losses) == len(group.members) else ", mean ± standard deviation over the seeds"
+    title = (", ".join(varied) or "one setting") + averaged
+    labels = varied[0] if varied else "", sweep.measure.replace("_", " ")
+    drawn = figures.sweep(losses, title, list(lines.values()), labels)
+    figures.save(drawn, group.folder / "sweep.png")

@@ -1,7 +1,7 @@
 """What is printed while a run trains: a table on stdout and, on a terminal, a progress bar on stderr."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from d2l_softmax.training import EpochResult
@@ -23,21 +23,27 @@ class EpochTable:
 
     Args:
         validation: whether there are validation figures.
-        names: of the runs that share the table, which then has a column for them.
+        more: the headings of further columns.
     """
 
-    def __init__(self, validation: bool, names: list[str] | None = None):
+    def __init__(self, validation: bool, *more: str):
         self.columns = [column for column in _COLUMNS if validation or not column[0].startswith("val")]
-        self.width = max(len("mode"), *map(len, names)) if names else 0
-        print("epoch", *self._name("mode"), *(column[0] for column in self.columns), sep="  ", flush=True)
+        self.more = more
+        print("epoch", *(column[0] for column in self.columns), *more, sep="  ", flush=True)
 
-    def add(self, result: EpochResult, name: str = "") -> None:
-        """Print the line of one epoch."""
-        cells = (f"{getattr(result, field):{len(head)}.{d}f}" for head, field, d in self.columns)
-        print(f"{result.epoch:5d}", *self._name(name), *cells, sep="  ", flush=True)
+    def add(self, result: EpochResult, *more: float) -> None:
+        """Print the line of one epoch, with a value for each further column."""
+        cells = [f"{getattr(result, field):{len(head)}.{d}f}" for head, field, d in self.columns]
+        cells += [f"{value:{len(head)}.1e}" for head, value in zip(self.more, more, strict=True)]
+        print(f"{result.epoch:5d}", *cells, sep="  ", flush=True)
 
-    def _name(self, name: str) -> list[str]:
-        return [name.ljust(self.width)] if self.width else []
+
+def with_bar(epochs: Iterable[Any], done: int, num_epochs: int) -> Iterable[Any]:
+    """Show one bar for all epochs, of which some may be done already, where stderr is a terminal."""
+    from tqdm import tqdm
+
+    bar = {"initial": done, "total": num_epochs, "unit": "epoch", "leave": False, "disable": None}
+    return tqdm(epochs, desc="training", **bar)
 
 
 def with_progress(data_iter: Any, first_epoch: int, num_epochs: int) -> Any:

@@ -9,7 +9,7 @@ import io
 import math
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -186,6 +186,8 @@ def curves(results: Sequence[EpochResult], title: str) -> Figure:
 def modes(results_by_mode: Mapping[str, Sequence[EpochResult]]) -> Figure:
     """Draw the curves of several runs over each other, ever thinner, so that all show where they coincide.
 
+    Each has its marks at epochs of its own, where there are enough of them.
+
     Args:
         results_by_mode: the results of each run by its name.
     """
@@ -196,9 +198,12 @@ def modes(results_by_mode: Mapping[str, Sequence[EpochResult]]) -> Figure:
     for ax, quantity in zip(panels.T.flat, quantities, strict=True):
         # The widest line, at the bottom, is pale and the thinnest, on top, is dark.
         looks = zip(cycle((SKY_BLUE, VERMILLION, BLACK, PURPLE, GREEN)), cycle(DASHES), cycle(MARKERS), widths)
-        for (name, results), (*look, width) in zip(results_by_mode.items(), looks, strict=False):
+        for k, ((name, results), (*look, width)) in enumerate(zip(results_by_mode.items(), looks, strict=False)):
             values = [getattr(result, quantity) for result in results]
-            _line(ax, [r.epoch for r in results], values, *look, name, linewidth=width, markersize=width + 3)
+            style = {"linewidth": width, "markersize": width + 3}
+            if len(results) > (every := len(widths) * math.ceil(len(results) / 12)):
+                style = {"linewidth": width, "markersize": 9, "markevery": (k * every // len(widths), every)}
+            _line(ax, [r.epoch for r in results], values, *look, name, **style)
         ax.set_title(quantity.replace("_", " "), fontsize=10)
         _by_epoch(ax)
     _legend(figure, panels.flat)
@@ -218,6 +223,7 @@ def drift(drifts: Sequence[tuple[float, float]]) -> Figure:
         _line(ax, range(1, len(column) + 1), column, *look, name)
     positive = values[values > 0]
     ax.set_yscale("symlog", linthresh=10.0 ** math.floor(math.log10(positive.min())) if positive.size else 1e-16)
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.set_ylim(bottom=0)
     ax.set_ylabel("difference")
     _by_epoch(ax)
@@ -225,30 +231,62 @@ def drift(drifts: Sequence[tuple[float, float]]) -> Figure:
     return figure
 
 
-def sweep(losses_by_value: Mapping[str, Sequence[float]], title: str) -> Figure:
-    """Draw the training loss by epoch, from 1, for every value of a setting.
+def sweep(
+    losses_by_value: Mapping[str, Sequence[float]],
+    title: str,
+    lines: Sequence[Mapping[str, tuple[float, float, float]]] = (),
+    labels: tuple[str, str] = ("", ""),
+) -> Figure:
+    """Draw the training loss by epoch, from 1, for every value of a setting, and beside it what came out at the end.
 
-    A run whose last loss is not finite has diverged, and the legend says so. The axis is logarithmic where the losses
+    A run whose last loss is not finite has diverged, and the legend says so. An axis is logarithmic where its values
     are more than tenfold apart.
 
     Args:
         losses_by_value: mean training losses by the value's name, `lr=0.1`.
         title: what is varied.
+        lines: the end of some of them, by the same names: the setting's value, a mean and its standard deviation.
+        labels: what the axes of these are.
     """
-    figure = _figure(4.0 + 0.08 * len(losses_by_value), title)
-    ax = figure.subplots()
-    looks = zip(cycle(COLOURS), cycle(DASHES), cycle(MARKERS), strict=False)
-    for (value, losses), look in zip(losses_by_value.items(), looks, strict=False):
+    rows = math.ceil(len(losses_by_value) / _legend_columns(losses_by_value)) if losses_by_value else 0
+    figure = _figure(3.6 + 0.18 * rows, title)
+    ax, *beside = np.atleast_1d(figure.subplots(1, 2 if lines else 1))
+    looks = dict(zip(losses_by_value, zip(cycle(COLOURS), cycle(DASHES), cycle(MARKERS), strict=False), strict=False))
+    for value, losses in losses_by_value.items():
         losses = np.array(losses, dtype=float)
         label = value if np.isfinite(losses).all() else f"{value} (diverged)"
-        _line(ax, np.arange(1, len(losses) + 1), np.where(np.isfinite(losses), losses, np.nan), *look, label)
+        _line(ax, np.arange(1, len(losses) + 1), np.where(np.isfinite(losses), losses, np.nan), *looks[value], label)
     drawn = [loss for losses in losses_by_value.values() for loss in losses if 0 < loss < math.inf]
     if drawn and max(drawn) > 10 * min(drawn):
         ax.set_yscale("log")
-    ax.set_ylabel("train loss")
+        ax.yaxis.set_major_formatter("{x:g}")
+    ax.set_title("train loss", fontsize=10)
     _by_epoch(ax)
+    for panel in beside:
+        _ends(panel, lines, looks, *labels)
     _legend(figure, [ax])
     return figure
+
+
+def _ends(
+    ax: Axes, lines: Sequence[Mapping[str, tuple]], looks: Mapping[str, tuple], xlabel: str, title: str
+) -> None:
+    for line in lines:
+        ax.plot(*zip(*sorted(point[:2] for point in line.values()), strict=True), color="0.7", zorder=1)
+        for value, (x, mean, deviation) in line.items():
+            colour, _, marker = looks[value]
+            ax.errorbar(x, mean, deviation or None, color=colour, marker=marker, capsize=4)
+    values = sorted({x for line in lines for x, *_ in line.values()})
+    positive = [x for x in values if x > 0]
+    if positive and positive[-1] > 10 * positive[0]:
+        ax.set_xscale("symlog" if values[0] == 0 else "log", **{"linthresh": positive[0]} if values[0] == 0 else {})
+    ax.set_xticks(values[:: math.ceil(len(values) / 5)])
+    ax.set_xticks([], minor=True)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set_title(title, fontsize=10)
+    ax.set_xlabel(xlabel, fontsize=9)
+    ax.tick_params(labelsize=9)
+    ax.grid(color="0.88")
 
 
 class _Figure(Figure):
@@ -346,6 +384,9 @@ def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if entries:
-        columns = max(1, min(4, 92 // (11 + max(map(len, entries)))))
         style = {"loc": "outside lower center", "fontsize": 9, "handlelength": 4}
-        figure.legend(entries.values(), entries.keys(), ncols=columns, **style)
+        figure.legend(entries.values(), entries.keys(), ncols=_legend_columns(entries), **style)
+
+
+def _legend_columns(labels: Collection[str]) -> int:
+    return max(1, min(4, 92 // (11 + max(map(len, labels)))))

@@ -94,6 +94,21 @@ def read_config(folder: Path) -> dict:
 
 
 @contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """A block that writes to a run.
+
+    Raises:
+        UserError: it could not.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # of stdout
+        raise
+    except OSError as error:
+        raise UserError(f"cannot write the run to {folder}: {error.strerror or error}") from error
+
+
+@contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep other processes from writing to a run; the system releases it when this process ends, however it does.
 

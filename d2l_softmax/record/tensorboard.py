@@ -1,6 +1,7 @@
 """The curves of a run, for TensorBoard."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -43,10 +44,15 @@ class EventLog:
         TensorBoard takes the names of the metrics from whichever run it reads first, so all runs name all of them,
         and their values from each run's curves.
         """
-        splits = ("train", "test", "validation") if validation else ("train", "test")
-        metrics = {f"{kind}/{split}": 0.0 for kind in ("loss", "accuracy") for split in splits}
+        splits = ("validation", "test", "train") if validation else ("test", "train")
+        # The first is what one chooses by.
+        metrics = {f"{kind}/{split}": 0.0 for kind in ("accuracy", "loss") for split in splits}
         for summary in hparams(values, metrics):
             self.writer._get_file_writer().add_summary(summary)
+
+    def add_charts(self, title: str, kinds: Iterable[str]) -> None:
+        """Give Custom Scalars a chart for each kind of curve, with that of every split and of all runs."""
+        self.writer.add_custom_scalars({title: {kind: ["Multiline", [f"^{kind}/"]] for kind in kinds}})
 
     def close(self) -> None:
         """Write what is pending and close the file."""

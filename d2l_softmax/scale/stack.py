@@ -88,6 +88,15 @@ class _Net:
     def __call__(self, X: Tensor) -> Tensor:
         return self.net(X).unflatten(1, self.shape)
 
+    @property
+    def training(self) -> bool | None:
+        """As `nn.Module` has it; None where the wide network has no modes."""
+        return getattr(self.net, "training", None)
+
+    def train(self, mode: bool = True) -> None:
+        """Put the wide network into train or eval mode."""
+        self.net.train(mode)
+
     def backward(self, grad: Tensor) -> None:
         """For modes without autograd."""
         self.net.backward(grad.flatten(start_dim=1))

@@ -1,4 +1,5 @@
 import csv
+import re
 
 import pytest
 import torch
@@ -6,7 +7,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from d2l_softmax import MODES, manual
 from d2l_softmax.commands.train import main
+from d2l_softmax.experiment.compare import Comparison, Drift
 
+DIFFERENCES = ("mode differences/largest in a weight", "mode differences/largest in a loss")
 RUN = ["--mode", "compare", "--dataset", "digits", "--epochs", "3", "--no-figures", "--run-name", "run"]
 
 
@@ -32,10 +35,15 @@ def test_the_modes_are_one_algorithm(tmp_path, capsys, dtype):
     drift = max(float((weights[a] - weights[b]).abs().max()) for a in weights for b in weights)
     assert rows[-1]["weights"] == drift
     assert drift < {"float32": 1e-4, "float64": 1e-10}[dtype]
-    assert steps(tmp_path / "run" / "drift", "drift/weights", "drift/loss") == [[1, 2, 3]] * 2
+    assert steps(tmp_path / "run" / "drift", *DIFFERENCES) == [[1, 2, 3]] * 2
     for mode in MODES:
-        assert f"1  {mode}" in out
         assert steps(tmp_path / "run" / mode, "loss/train") == [[1, 2, 3]]
+    # One line for each epoch: the figures of the first mode, and the differences.
+    printed = [line.split() for line in out.splitlines() if re.match(r" +\d+  ", line)]
+    with (tmp_path / "run" / "scratch" / "metrics.csv").open() as file:
+        expected = [[f"{float(figure):.4f}" for figure in figures[1:5]] for figures in list(csv.reader(file))[1:]]
+    assert [line[:5] for line in printed] == [[str(e), *figures] for e, figures in enumerate(expected, 1)]
+    assert [line[6:] for line in printed] == [[f"{row['weights']:.1e}", f"{row['loss']:.1e}"] for row in rows]
 
 
 def test_a_mode_that_is_changed_is_found_out(tmp_path, capsys, monkeypatch):
@@ -47,7 +55,22 @@ def test_a_mode_that_is_changed_is_found_out(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(manual, "CrossEntropy", Wrong)
     assert main([*RUN, "--logdir", str(tmp_path)]) == 1
-    assert "drifted apart" in capsys.readouterr().err
+    assert "drifted apart: after epoch 1: " in capsys.readouterr().err
+    events = EventAccumulator(str(tmp_path / "run" / "drift"))
+    events.Reload()
+    (text,) = events.Tensors("comparison/text_summary")
+    assert "drifted apart" in text.tensor_proto.string_val[0].decode()
+
+
+def test_the_verdict_is_of_the_epoch_in_which_the_drift_was_first_more_than_rounding():
+    good, bad, worse = (Drift(weights, 0.0, 0.1, 0.1) for weights in (0.01, 0.2, 0.3))
+    for drifts, verdict in (
+        ([], (False, "nothing has been compared")),
+        ([good, good], (False, "after epoch 2: a, b differ by at most 1.0e-02 in a weight")),
+        ([good, bad, worse, good], (True, "after epoch 2: a, b differ by at most 2.0e-01 in a weight")),
+    ):
+        comparison = Comparison(None, ["a", "b"], drifts)
+        assert (comparison.has_drifted, comparison.verdict.split(" and ")[0]) == verdict
 
 
 def test_amplified_rounding_is_not_taken_for_a_mistake(tmp_path):

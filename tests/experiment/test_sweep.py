@@ -1,6 +1,8 @@
 import csv
 import re
+from collections import defaultdict
 
+import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -23,9 +25,9 @@ def table(folder):
 
 
 def printed(out, measure):
-    """The names and the last cells of the table at the end, which must be sorted."""
-    lines = re.search(rf"sorted by {measure} accuracy\n(.*?)\n(Choosing|the run:)", out, re.S)[1].splitlines()
-    cells = [(line.split()[0], line.split()[-1]) for line in lines]
+    """The names and the last cells of the table at the end, which must be sorted; without deviations."""
+    lines = re.search(rf"sorted by {measure} accuracy.*?\n(.*?)\n(Choosing|the run:)", out, re.S)[1].splitlines()
+    cells = [(line.split()[0], re.sub(r" ± 0\.\d+", "", line).split()[-1]) for line in lines]
     accuracies = [float(cell) for _, cell in cells if "." in cell]
     assert accuracies == sorted(accuracies, reverse=True)
     return cells
@@ -52,9 +54,14 @@ def test_every_combination_is_the_run_it_would_be_alone(tmp_path, capsys, mode):
     assert [len(re.findall("seed=", names)) for names in together] == [4, 4]
     names = {f"lr={lr},momentum={m},seed={s}" for lr in ("0.5", "0.05") for m in ("0", "0.9") for s in "12"}
     assert {p.name for p in (tmp_path / "sweep").iterdir() if p.is_dir()} == names
-    assert sorted(cell for _, cell in printed(out, "test")) == sorted(
-        f"{float(row['test_accuracy']):.4f}" for row in table(tmp_path / "sweep")
-    )
+    # Ranked by the mean over seeds.
+    of_seeds = defaultdict(list)
+    for row in table(tmp_path / "sweep"):
+        of_seeds[f"lr={row['lr']},momentum={row['momentum'].removesuffix('.0')}"].append(float(row["test_accuracy"]))
+    assert dict(printed(out, "test")) == {name: f"{np.mean(values):.4f}" for name, values in of_seeds.items()}
+    assert "mean ± standard deviation over 2 seeds" in out
+    for values in of_seeds.values():
+        assert f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}\n" in out
     for lr, momentum in (("0.05", "0.9"), ("0.5", "0")):
         assert run(tmp_path, f"lr={lr}", *same, "--lr", lr, "--momentum", momentum, "--seed", "2") == 0
         member, alone = tmp_path / "sweep" / f"lr={lr},momentum={momentum},seed=2", tmp_path / f"lr={lr}"

@@ -4,16 +4,19 @@ import csv
 import re
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
 
 from d2l_softmax.commands.train import main
+from d2l_softmax.record.tensorboard import EventLog
 from tests.processes import tensorboard, wait_until
 
 pytestmark = pytest.mark.slow
 
 SWEEP = [f"sweep/lr={lr},weight_decay={decay}" for lr in ("0.5", "0.05") for decay in ("0", "1e+20")]
 WHOLE = ["one", "both/scratch", "both/manual", *(run for run in SWEEP if run.endswith("=0"))]
-EXPECTED_RUNS = {"both/drift", "sweep/sweep", *WHOLE, *SWEEP}
-PICTURES = {f"figures/{name}" for name in ("samples", "weights", "curves", "predictions", "mistakes", "confusion")}
+EXPECTED_RUNS = {"both/drift", *WHOLE, *SWEEP}
+PICTURES = {f"picture: {name}" for name in ("samples", "weights", "curves", "predictions", "mistakes", "confusion")}
 
 
 def rows(path):
@@ -39,8 +42,7 @@ def ask(logdir):
         wait_until(lambda: set(ask("runs")) >= EXPECTED_RUNS)
         # What each run has written last.
         wait_until(lambda: ask.has("pr_curves", "pr/9", *WHOLE))
-        wait_until(lambda: ask.has("images", "figures/drift", "both/drift"))
-        wait_until(lambda: ask.has("images", "figures/sweep", "sweep/sweep"))
+        wait_until(lambda: ask.has("images", "picture: drift", "both/drift"))
         yield ask
 
 
@@ -51,7 +53,7 @@ def test_there_are_no_other_runs(ask):
 def test_scalars_are_grouped_and_are_the_figures_of_the_run(ask, logdir):
     tags = ask("plugin/scalars/tags")
     assert set(tags["one"]) == {"loss/train", "loss/test", "accuracy/train", "accuracy/test"}
-    assert set(tags["both/drift"]) == {"drift/weights", "drift/loss"}
+    assert set(tags["both/drift"]) == {f"mode differences/largest in a {what}" for what in ("weight", "loss")}
     expected = enumerate((float(row["test_loss"]) for row in rows(logdir / "one" / "metrics.csv")), 1)
     points = ask.points("one", "loss/test")
     assert [(step, pytest.approx(value)) for _, step, value in points] == list(expected)
@@ -60,12 +62,11 @@ def test_scalars_are_grouped_and_are_the_figures_of_the_run(ask, logdir):
 def test_pictures_are_there_and_are_the_png_files(ask, logdir):
     tags = ask("plugin/images/tags")
     assert all(set(tags[run]) == PICTURES for run in WHOLE)
-    assert set(tags["both/drift"]) == {"figures/curves", "figures/drift"}
-    assert set(tags["sweep/sweep"]) == {"figures/sweep"}
+    assert set(tags["both/drift"]) == {"picture: all modes", "picture: drift"}
     for tag in PICTURES:
         (image,) = ask("plugin/images/images", run="one", tag=tag, sample=0)
         content = ask(f"plugin/images/individualImage?{image['query']}&")
-        assert content == (logdir / "one" / f"{tag.removeprefix('figures/')}.png").read_bytes()
+        assert content == (logdir / "one" / f"{tag.removeprefix('picture: ')}.png").read_bytes()
         assert image["step"] == 2
 
 
@@ -82,6 +83,34 @@ def test_hparams_have_the_settings_and_the_final_figures(ask, logdir):
         if values:
             assert values["accuracy/test"] == pytest.approx(float(row["test_accuracy"]))
             assert values["loss/train"] == pytest.approx(float(row["train_loss"]))
+
+
+@pytest.mark.parametrize(("validation", "first"), [(True, "accuracy/validation"), (False, "accuracy/test")])
+def test_the_first_metric_of_hparams_is_what_one_chooses_by(tmp_path, validation, first):
+    log = EventLog(tmp_path)
+    log.add_hparams({"lr": 0.1}, validation)
+    log.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    content = events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
+    assert metadata.parse_experiment_plugin_data(content).metric_infos[0].name.tag == first
+
+
+def test_the_modes_share_a_chart_for_the_losses_and_one_for_the_accuracies(ask):
+    (category,) = ask("plugin/custom_scalars/layout")["category"]
+    for chart, kind in zip(category["chart"], ("loss", "accuracy"), strict=True):
+        assert chart["title"] == kind
+        for run in ("both/scratch", "both/manual"):
+            found = ask("plugin/custom_scalars/scalars", run=run, tag=chart["multiline"]["tag"][0])
+            assert set(found["tag_to_events"]) == {f"{kind}/train", f"{kind}/test"}
+
+
+def test_a_text_says_how_to_read_a_comparison(ask):
+    (text,) = ask("plugin/text/text", run="both/drift", tag="comparison/text_summary")
+    assert re.search(
+        r"<strong>.*coincide.*that is the result.*after epoch 2: scratch, manual.*set it to 0",
+        text["text"],
+        re.DOTALL,
+    )
 
 
 def test_pr_curves_histograms_and_texts_are_there(ask):

@@ -7,7 +7,7 @@ from torch import nn
 
 from d2l_softmax import MODES, BatchIterator
 from d2l_softmax.scale.stack import Stack
-from d2l_softmax.training import run_epoch
+from d2l_softmax.training import Learner, evaluate, run_epoch
 
 PLACE = {"device": torch.device("cpu"), "dtype": torch.float64}
 RATES = [{"lr": 0.5}, {"lr": 0.05, "momentum": 0.9}, {"lr": 0.2, "momentum": 0.5, "weight_decay": 0.1}]
@@ -33,6 +33,20 @@ def pytorch(W, b, blobs, rates, epochs):
     logits = linear(images.double().flatten(1) / 255)
     test = F.cross_entropy(logits, labels).item(), (logits.argmax(dim=1) == labels).double().mean().item()
     return linear.weight.T, linear.bias, (total / len(labels), right / len(labels), *test)
+
+
+def test_a_network_with_dropout_is_evaluated_without_it(blobs):
+    def build(num_inputs, num_outputs):
+        net = nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(num_inputs, num_outputs, dtype=torch.float64))
+        linear, loss = net[-1], nn.CrossEntropyLoss(reduction="none")
+        return Learner(net, loss, torch.optim.SGD(net.parameters(), lr=0.1), linear.weight.T, linear.bias)
+
+    learners = [build(20, 4), build(20, 4)]
+    stack = Stack(learners, build)
+    batches = BatchIterator(*blobs, 512, **PLACE)
+    result = run_epoch(stack, 1, stack.batches(batches), stack.batches(batches))
+    for learner, own in zip(learners, stack.split(result), strict=True):
+        assert own.test_loss == pytest.approx(evaluate(learner.net, batches, learner.loss)[0], rel=1e-12)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,0 +1,40 @@
+"""What sweeps and comparisons have in common."""
+
+import errno
+import os
+import re
+
+import pytest
+from torch.utils.tensorboard import SummaryWriter
+
+from d2l_softmax.commands.train import main
+
+SWEEP, COMPARE = ["--lr", "0.1", "0.2"], ["--mode", "compare", "--modes", "scratch,manual"]
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *((SWEEP, name) for name in ("config.json", "lr=0.1", "sweep.csv", "sweep.png", "events")),
+        *((COMPARE, name) for name in ("config.json", "scratch", "drift.csv", "modes.png", "drift.png", "events")),
+    ],
+)
+def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch, kind, name):
+    def replace(source, target, original=os.replace):
+        path = target.relative_to(tmp_path / "run")
+        (full if path.parts[0] == name else original)(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    if name == "events":
+        monkeypatch.setattr(SummaryWriter, "add_scalar", full)
+    figures = [] if name.endswith(".png") else ["--no-figures"]
+    run = ["--dataset", "digits", "--epochs", "1", "--logdir", str(tmp_path), "--run-name", "run", *figures]
+    assert main([*run, *kind]) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(
+        rf"train\.py: error: cannot write the run to {re.escape(str(tmp_path / 'run'))}: No space.*\n", error
+    )
