@@ -1,4 +1,3 @@
-import os
 import re
 import shutil
 import signal
@@ -14,7 +13,7 @@ from d2l_softmax.experiment.stop import Stop
 from tests.conftest import ROOT
 from tests.idx_files import make_folder
 from tests.processes import PATIENCE, wait_until
-from tests.soak import outcome, rows, soak
+from tests.soak import outcome, rows
 
 DIGITS = ["--dataset", "digits", "--batch-size", "64", "--momentum", "0.9", "--no-figures"]
 
@@ -69,13 +68,6 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path):
         path.unlink()
     assert resume(tmp_path / "run", 3) == 0
     assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
-
-
-@pytest.mark.slow
-def test_killed_processes_lose_nothing():
-    # The short form; `python -m tests.soak` kills as many as one likes.
-    killed = soak(kills=3, seed=int.from_bytes(os.urandom(2), "big"), modes=("manual",))
-    assert killed == {"manual": 3}
 
 
 def test_resuming_a_finished_run_says_so_and_changes_nothing(tmp_path, capsys):
