@@ -20,21 +20,15 @@ from d2l_softmax.commands import predict, train
 from tests.conftest import ROOT
 from tests.processes import PATIENCE
 
-PAGES = [
-    "README.md",
-    "README.zh-CN.md",
-    "CONTRIBUTING.md",
-    "benchmarks/README.md",
-    "docs/layout.md",
-    "docs/results.md",
-]
-README, CHINESE, _, BENCHMARKS, _, PUBLISHED = TEXTS = [(ROOT / page).read_text() for page in PAGES]
+FILES = [path for folder in ("", "docs", "benchmarks") for path in (ROOT / folder).glob("*.md")]
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
+README, CHINESE = PAGES["README.md"], PAGES["README.zh-CN.md"]
 RESULTS = {path.stem: json.loads(path.read_text()) for path in (ROOT / "benchmarks" / "results").glob("*.json")}
 ROWS = [row for row in RESULTS["reproduce"]["rows"] if row["verdict"]]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
-# What takes the place of the settings of a command, which would take long, and of the names of runs.
-SMALL = {"--dataset": "digits", "--epochs": "3", "--validation": "100", "--device": "cpu", "--resume": "runs/NAME"}
+# Given after the settings of a command, so that it does not take long.
+SMALL = ["--dataset", "digits", "--epochs", "3", "--validation", "100", "--no-figures"]
 
 
 def commands(text):
@@ -59,40 +53,26 @@ def links(text):
 def trained(tmp_path_factory):
     """A folder in which `runs/NAME` has been trained."""
     folder = tmp_path_factory.mktemp("work")
-    small = ["--dataset", "digits", "--epochs", "2", "--no-figures", "--logdir", str(folder / "runs")]
-    assert train.main([*small, "--run-name", "NAME"]) == 0
+    assert train.main([*SMALL, "--logdir", str(folder / "runs"), "--run-name", "NAME"]) == 0
     return folder
 
 
-def shrunk(arguments):
-    """The same settings, on little data and for few epochs."""
-    small = [SMALL.get(before, argument) for before, argument in zip(["", *arguments], arguments, strict=False)]
-    options = () if "--resume" in arguments else ("--dataset", "--epochs")
-    return [
-        *small,
-        *(part for option in options if option not in small for part in (option, SMALL[option])),
-        "--no-figures",
-    ]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("command", dict.fromkeys(commands(README) + commands(BENCHMARKS)))
+@pytest.mark.parametrize("command", dict.fromkeys(commands(README) + commands(PAGES["benchmarks/README.md"])))
 def test_every_command_runs(command, trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
     match shlex.split(command):
         case ["python", "train.py", *arguments]:
-            assert train.main(shrunk(arguments)) == 0
+            assert train.main([*arguments, *([] if "--resume" in arguments else SMALL)]) == 0
             assert "the run: " in capsys.readouterr().out
         case ["python", "predict.py", *arguments]:
-            for path in arguments:
-                if path.endswith((".png", ".jpg")):
-                    Image.new("L", (28, 28)).save(path)
+            Image.new("L", (28, 28)).save("shirt.png")
             assert predict.main(arguments) == 0
             assert "probability" in capsys.readouterr().out
         case ["torchrun", *arguments]:
-            at = arguments.index("train.py")
-            several = [*arguments[:at], ROOT / "train.py", *shrunk(arguments[at + 1 :]), "--device", "cpu"]
-            subprocess.run([sys.executable, "-m", "torch.distributed.run", *several], check=True, timeout=PATIENCE)
+            arguments[arguments.index("train.py")] = ROOT / "train.py"
+            several = [sys.executable, "-m", "torch.distributed.run", *arguments, *SMALL, "--device", "cpu"]
+            subprocess.run(several, check=True, timeout=PATIENCE)
         case ["python", "-m", module, *arguments] if module.startswith("benchmarks."):
             monkeypatch.delitem(sys.modules, module, raising=False)
             monkeypatch.setattr(sys, "argv", [module, "--help"])
@@ -100,12 +80,10 @@ def test_every_command_runs(command, trained, monkeypatch, capsys):
                 runpy.run_module(module, run_name="__main__")
             options = {argument for argument in arguments if argument.startswith("-")}
             assert options <= set(re.findall(r"[\w-]+", capsys.readouterr().out))
-        case (
-            ["tensorboard", "--logdir", "runs"]
-            | ["python3", "-m", "venv", _]
-            | [("pip" | "ruff" | "pytest" | "source"), *_]
-        ):
-            pass  # the browser test, what sets up the environment, and the tests themselves
+        case ["tensorboard", "--logdir", "runs"] | ["python3", "-m", "venv", _]:
+            pass  # the browser test looks at TensorBoard
+        case ["pip" | "ruff" | "pytest" | "source", *_]:
+            pass  # what sets up the environment, and the tests themselves
         case _:
             pytest.fail(f"how to try this command is not known: {command}")
 
@@ -145,7 +123,7 @@ def test_the_published_runs_are_those_of_the_results():
         return f"{row['mean']:#.4g}" + (f" ± {row['sd']:.1g}" if row["sd"] is not None else "")
 
     expected = [[row["experiment"], row["figure"], row["published"], here(row), row["verdict"]] for row in ROWS]
-    assert table(PUBLISHED, "run")[1:] == expected
+    assert table(PAGES["docs/results.md"], "run")[1:] == expected
     for column, name in enumerate(("scratch", "concise")):
         for shift, figure in enumerate(("train loss", "test accuracy")):
             (row,) = (row for row in ROWS if (row["experiment"], row["figure"]) == (name, figure))
@@ -186,9 +164,9 @@ def test_the_readme_is_short_and_the_chinese_one_has_the_same_code_figures_pictu
         assert find(CHINESE) == find(README)
 
 
-@pytest.mark.parametrize(("page", "text"), list(zip(PAGES, TEXTS, strict=True)), ids=PAGES)
-def test_links_lead_to_files_and_headings(page, text):
-    for path, heading in links(text):
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_headings(page):
+    for path, heading in links(PAGES[page]):
         target = (ROOT / page).parent / path if path else ROOT / page
         assert target.exists(), path
         if heading:
