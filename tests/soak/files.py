@@ -112,13 +112,10 @@ class Files:
         # What was changed with care may be another model; what was damaged may not.
         if ended.status == 0 and what in ("checkpoint.pt", "metrics.csv"):
             title, *answer = ended.out.splitlines()
-            right = rows(run) == self.resumed if command == "resume" else answer == self.predicted[_epoch(title)]
+            epoch = title.split(" ")[-2]
+            right = rows(run) == self.resumed if command == "resume" else answer == self.predicted[epoch]
             if not right:
                 raise FaultError(f"{what}, {command}: another result: {ended.out}")
-
-
-def _epoch(title: str) -> str:
-    return title.rsplit(" ", 2)[1]
 
 
 def _read(folder: Path) -> int:

@@ -91,7 +91,8 @@ def compare(what: str, folder: Path, expected: dict) -> None:
     """Raise a `FaultError` where the outcomes in a folder are not the expected ones."""
     found = outcomes(folder)
     if different := sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k)):
-        raise FaultError(f"{what}: other than the unbroken run are {different}")
+        fault = f"other than the unbroken run: {' '.join(different)}"
+        raise FaultError(f"{what}: {fault}", fault)
 
 
 def done(folder: Path) -> int:
@@ -126,7 +127,7 @@ class Kills:
     """Attacks one run after the other, by turns of all kinds; the cases count kills, by kind and phase."""
 
     def __init__(self, root: Path):
-        self.root, self.number, self.expected = root, 0, {}
+        self.root, self.expected = root, {}
 
     def __call__(self, chance: random.Random, folder: Path, counts: Counter) -> None:
         subject = chance.choice(list(SUBJECTS))
