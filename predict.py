@@ -2,7 +2,11 @@
 
 import sys
 
-from d2l_softmax.commands.predict import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from d2l_softmax.commands.predict import main
+
+        sys.exit(main())
+    except KeyboardInterrupt:  # before the command has begun
+        print("predict.py: interrupted", file=sys.stderr)
+        sys.exit(130)

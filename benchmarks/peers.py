@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from d2l_softmax import MODES, BatchIterator, Dataset, train
-from d2l_softmax.experiment.job import EVALUATION_BATCH
+from d2l_softmax.data.batches import BLOCK
 
 BATCH_SIZE, LR, SEED = 256, 0.1, 326
 Epoch = Callable[[], None]
@@ -26,7 +26,7 @@ def mode(name: str, dataset: Dataset, batch_size: int = BATCH_SIZE) -> Epoch:
     generator = torch.Generator().manual_seed(SEED)
     learner = MODES[name](dataset.num_inputs, len(dataset.classes), lr=LR, generator=generator)
     train_iter = BatchIterator(dataset.train_images, dataset.train_labels, batch_size, seed=SEED)
-    test_iter = BatchIterator(dataset.test_images, dataset.test_labels, EVALUATION_BATCH)
+    test_iter = BatchIterator(dataset.test_images, dataset.test_labels, BLOCK)
     net, loss, updater, backward = learner.net, learner.loss, learner.updater, learner.backward
     return lambda: train(net, train_iter, test_iter, loss, 1, updater, backward=backward)
 

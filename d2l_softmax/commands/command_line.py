@@ -3,16 +3,36 @@
 import argparse
 import gc
 import os
+import re
 import sys
 import threading
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from d2l_softmax.errors import UserError
+from d2l_softmax.scale.launch import is_first
+
+# Seconds that another process than the first waits before it reports an error.
+GRACE = 10.0
+
+
+def program() -> str:
+    """The name that the command was called by: `train.py`, or the installed `d2l-softmax`."""
+    return Path(sys.argv[0]).name
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, like every other error here."""
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        """Parse as argparse does, except that `--option=--` is an error there, too, where the option needs a value."""
+        for argument in sys.argv[1:] if args is None else args:
+            if argument.startswith("--") and argument.endswith("=--"):
+                self.error(f"argument {argument.removesuffix('=--')}: expected a value")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> None:
         """Raise the message of argparse as a `UserError`."""
@@ -32,16 +52,17 @@ def run_command(name: str, command: Callable[[], int]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     # What fails in TensorBoard's writing thread is raised where its work is waited for, and is said once.
     threading.excepthook = lambda _: None
-    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
+    warnings.formatwarning = lambda message, *_: f"warning: {_one_line(message)}\n"
     try:
         status = command()
         sys.stdout.flush()
         return status
     except UserError as error:
-        # torchrun starts several processes, of which the first reports.
-        if os.environ.get("RANK", "0") == "0":
-            print(f"{name}: error: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        return 2
+        return _report(name, error)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not re.search("can't allocate memory|out of memory", str(error)):
+            raise
+        return _report(name, "there is too little memory for images, batches or weights of this size")
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
@@ -49,3 +70,16 @@ def run_command(name: str, command: Callable[[], int]) -> int:
         # Python would complain when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _report(name: str, error: object) -> int:
+    """Print an error in one line and return the exit status."""
+    if not is_first():
+        # The first of several processes reports, and torchrun ends the others. If not, it has not met this error.
+        time.sleep(GRACE)
+    print(f"{name}: error: {_one_line(error)}", file=sys.stderr)
+    return 2
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).splitlines())

@@ -8,8 +8,26 @@ from torch import Tensor
 
 from d2l_softmax.device import ThreadChoice, try_gpu
 
-# Images that are prepared together: few enough to stay in a processor's cache until they are used.
-BLOCK = 1024
+# Images that are prepared together: few enough to stay in a processor's cache until they are used, and so few bytes
+# that large images fit in memory.
+BLOCK, BLOCK_BYTES = 1024, 1 << 26
+
+
+def block_size(images: Tensor, dtype: torch.dtype) -> int:
+    """How many images, as numbers of `dtype`, are prepared together."""
+    return max(1, min(BLOCK, BLOCK_BYTES // (images[0].numel() * dtype.itemsize)))
+
+
+def check_batches(batch_size: int, dtype: torch.dtype) -> None:
+    """Refuse what cannot be the size or the type of batches.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f"dtype must be a floating-point type such as torch.float32, got {dtype!r}")
 
 
 class BatchIterator:
@@ -29,7 +47,7 @@ class BatchIterator:
         dtype: of X, a floating-point type.
 
     Raises:
-        ValueError: `batch_size` is below 1, or the images are not uint8.
+        ValueError: `batch_size` is below 1, `dtype` is not a floating-point type, or the images are not uint8.
     """
 
     def __init__(
@@ -43,8 +61,7 @@ class BatchIterator:
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ):
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        check_batches(batch_size, dtype)
         if images.dtype != torch.uint8:
             raise ValueError(f"images must be torch.uint8, got {images.dtype}")
         device = try_gpu() if device is None else device
@@ -71,7 +88,7 @@ class BatchIterator:
     def batches(self, order: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Iterate once in the given order."""
         # Small batches are prepared several at a time, because each operation has a price of its own.
-        block = self.batch_size * max(1, BLOCK // self.batch_size)
+        block = self.batch_size * max(1, block_size(self.images, self.scale.dtype) // self.batch_size)
         try:
             for start in range(0, len(self.labels), block):
                 self.threads.next()

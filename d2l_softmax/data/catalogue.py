@@ -1,6 +1,7 @@
 """The published data sets: where they are found and what their classes are called."""
 
 import contextlib
+import difflib
 import io
 import os
 import shutil
@@ -68,6 +69,27 @@ def find_four(folder: Path) -> dict[str, Path | None]:
     return {name: next(filter(Path.is_file, paths), None) for name, paths in candidates.items()}
 
 
+def check_dataset(name: str, data_dir: str | Path = "data") -> None:
+    """Refuse, without reading any data, a data set that cannot be found or downloaded.
+
+    Raises:
+        UserError: there is none of this name, its folder lacks a file, or `data_dir` is not a folder.
+    """
+    if name in ("auto", *SOURCES):
+        nearest = next(path for path in (Path(data_dir), *Path(data_dir).absolute().parents) if os.path.exists(path))
+        if not nearest.is_dir():
+            raise UserError(f"the data cannot be in {data_dir}: {nearest} is not a folder")
+    elif name not in DATASETS:
+        if not os.path.isdir(name):
+            near = difflib.get_close_matches(name, DATASETS, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(
+                f"unknown data set '{name}': use {', '.join(DATASETS)}, or a folder that holds four IDX files{hint}"
+            )
+        for missing in (stem for stem, path in find_four(Path(name)).items() if path is None):
+            raise UserError(f"{name} holds no file {missing} or {missing}.gz")
+
+
 def fetch(name: str, data_dir: Path) -> None:
     """Download a data set into `data_dir`, complete and with the right checksums or not at all.
 
@@ -89,11 +111,11 @@ def fetch(name: str, data_dir: Path) -> None:
                 os.replace(archive, raw / archive.name)
     except DataUnavailableError as error:
         raise DataUnavailableError(
-            f"{name} is not in {raw} and could not be downloaded ({error}); name a folder that has it with --data-dir"
+            f"{name} is not in {raw} and could not be downloaded ({error}); name a data directory that has it"
         ) from error
     except OSError as error:
         raise UserError(
-            f"cannot write {name} to {raw}: {error.strerror or error}; name another folder with --data-dir"
+            f"cannot write {name} to {raw}: {error.strerror or error}; name another data directory"
         ) from error
 
 

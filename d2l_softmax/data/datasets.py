@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from d2l_softmax.data.batches import BatchIterator
-from d2l_softmax.data.catalogue import DATASETS, SOURCES, DataUnavailableError, fetch, find_four
+from d2l_softmax.data.batches import BatchIterator, check_batches
+from d2l_softmax.data.catalogue import SOURCES, DataUnavailableError, check_dataset, fetch, find_four
 from d2l_softmax.data.idx import read_idx
 from d2l_softmax.errors import UserError
 
@@ -53,8 +53,8 @@ class Dataset:
 
 def load_data_fashion_mnist(
     batch_size: int,
+    *others: object,
     resize: int | None = None,
-    *,
     data_dir: str | Path = "data",
     seed: int = 326,
     device: torch.device | None = None,
@@ -64,15 +64,24 @@ def load_data_fashion_mnist(
 
     Args:
         batch_size: images per batch, of both iterators; the last, shorter batch is included.
+        others: refused: what would be the side of the images in some books is a number of workers in others.
         resize: side of the images in pixels, as `torchvision.transforms.Resize` makes them; None leaves 28.
         data_dir: holds, or is given, `FashionMNIST/raw/`.
         seed: of the training order.
         device: where the data set is kept; default `try_gpu()`.
-        dtype: of the images, which run from 0 to 1.
+        dtype: of the images, which run from 0 to 1; a floating-point type.
 
     Raises:
+        TypeError: there is a second argument without a name.
+        ValueError: `batch_size`, `resize` or `dtype` is not allowed.
         UserError: the files are damaged, or not available.
     """
+    if others:
+        raise TypeError(
+            f"load_data_fashion_mnist takes one argument without a name, got {others[0]!r} as well: write resize= for "
+            "the side of the images; a number of workers is not needed"
+        )
+    check_batches(batch_size, dtype)
     dataset = load_dataset("fashion-mnist", data_dir, resize)
     place = {"device": device, "dtype": dtype}
     return (
@@ -92,8 +101,12 @@ def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = 
         resize: side of the images in pixels; None leaves them as they are.
 
     Raises:
-        UserError: there is no such data set, it is not available, or its files are damaged.
+        UserError: there is no such data set, it is not available, its files are damaged, or it does not fit in memory.
+        ValueError: `resize` is not a whole number of at least 1.
     """
+    if resize is not None and (not isinstance(resize, int) or resize < 1):
+        raise ValueError(f"resize must be the side in pixels, a whole number of at least 1, got {resize!r}")
+    check_dataset(name, data_dir)
     try:
         dataset = _load(name, Path(data_dir))
     except OSError as error:
@@ -112,9 +125,7 @@ def _load(name: str, data_dir: Path) -> Dataset:
         return _load_named(name, data_dir)
     if name == "digits":
         return _load_digits()
-    if Path(name).is_dir():
-        return _read_four(Path(name).resolve().name, Path(name), None)
-    raise UserError(f"unknown data set '{name}': use {', '.join(DATASETS)}, or a folder that holds four IDX files")
+    return _read_four(Path(name).resolve().name, Path(name), None)
 
 
 def split_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
@@ -146,10 +157,7 @@ def _load_named(name: str, data_dir: Path) -> Dataset:
 
 def _read_four(name: str, folder: Path, classes: tuple[str, ...] | None) -> Dataset:
     """Read train and test images and labels; without `classes`, the training labels determine how many there are."""
-    paths = find_four(folder)
-    for missing in (stem for stem, path in paths.items() if path is None):
-        raise UserError(f"{folder} holds no file {missing} or {missing}.gz")
-    train_images, train_labels, test_images, test_labels = paths.values()
+    train_images, train_labels, test_images, test_labels = find_four(folder).values()
     tensors = []
     for images_path, labels_path in ((train_images, train_labels), (test_images, test_labels)):
         images, labels = read_idx(images_path, 3), read_idx(labels_path, 1).to(torch.int64)
@@ -189,7 +197,12 @@ def _resized(dataset: Dataset, side: int) -> Dataset:
     resize = Resize((side, side))
 
     def resized(images: Tensor) -> Tensor:
-        out = images.new_empty(len(images), 1, side, side)
+        try:
+            out = images.new_empty(len(images), 1, side, side)
+        except RuntimeError as error:
+            raise UserError(
+                f"{len(images)} images of {side}×{side} pixels do not fit in memory: resize to fewer pixels"
+            ) from error
         for image, target in zip(images, out, strict=True):
             target.copy_(pil_to_tensor(resize(to_pil_image(image))))
         return out

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from d2l_softmax.data.batches import BatchIterator
+from d2l_softmax.data.batches import BatchIterator, block_size
 from d2l_softmax.data.datasets import Dataset, load_dataset, split_validation
 from d2l_softmax.device import resolve_device
 from d2l_softmax.errors import UserError
@@ -20,9 +20,6 @@ from d2l_softmax.modes import MODES
 from d2l_softmax.scale import distributed
 from d2l_softmax.scale.cuda_graph import CapturedEpoch
 from d2l_softmax.training import EpochResult, Learner, run_epoch, train_epoch
-
-# Evaluation does not depend on the size of its batches, so it takes one that is fast.
-EVALUATION_BATCH = 1024
 
 
 class Setup(NamedTuple):
@@ -133,10 +130,14 @@ def make_job(settings: Settings, setup: Setup) -> Job:
     dataset, _, device = setup
     if settings.validation:
         dataset = split_validation(dataset, settings.validation, settings.seed)
-    place = {"scale": settings.scale(dataset.max_value), "device": device, "dtype": getattr(torch, settings.dtype)}
+    splits = {"training": dataset.train_labels, "test": dataset.test_labels, "validation": dataset.validation_labels}
+    distributed.check_shares(splits)
+    dtype = getattr(torch, settings.dtype)
+    place = {"scale": settings.scale(dataset.max_value), "device": device, "dtype": dtype}
 
     def in_order(images: torch.Tensor | None, labels: torch.Tensor | None) -> BatchIterator | None:
-        return None if images is None else BatchIterator(images, labels, EVALUATION_BATCH, **place)
+        # Evaluation does not depend on the size of its batches, so it takes one that is fast.
+        return None if images is None else BatchIterator(images, labels, block_size(images, dtype), **place)
 
     train_iter = BatchIterator(
         dataset.train_images, dataset.train_labels, settings.batch_size, seed=settings.seed, **place

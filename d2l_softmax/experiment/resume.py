@@ -4,6 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from d2l_softmax.data.catalogue import DATASETS
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.compare import Comparison, train_comparison
 from d2l_softmax.experiment.group import read_group
@@ -34,6 +37,8 @@ def resume(folder: Path, given: dict[str, Any]) -> Run | Comparison | Sweep:
     with lock_once(folder):
         config = distributed.from_first(lambda: read_config(folder))
         if "members" in config:
+            if distributed.launched():
+                raise UserError(f"torchrun's processes train one run together, not all in {folder}: use python")
             group = read_group(folder, config)
             members = {name: continued(folder, s, config, given) for name, s in group.members.items()}
             setup = _prepare(next(iter(members.values())), folder, config)
@@ -73,6 +78,8 @@ def continued(folder: Path, settings: Settings, config: dict, given: dict[str, A
     """The settings with what may change, after a check that nothing else does."""
     for name, value in given.items():
         was = getattr(settings, name)
+        if name == "dataset" and value not in DATASETS and was not in DATASETS:
+            continue  # the folder may have moved; the checksum says whether it is the same
         if name == "epochs" and settings.lr_schedule != "constant" and value != was:
             raise UserError(f"--epochs {value} contradicts {folder}, whose learning rates end at epoch {was}")
         if name not in CHANGEABLE and value != was:
@@ -80,4 +87,8 @@ def continued(folder: Path, settings: Settings, config: dict, given: dict[str, A
             raise UserError(f"{option} {value} contradicts {folder}, which has {option} {was}")
     # What was chosen for the run is what it continues with, whatever the choice would be today.
     chosen = {"dataset": config["data"]["name"]} if settings.dataset == "auto" else {}
-    return replace(settings, **(chosen | given))
+    continued = replace(settings, **(chosen | given))
+    # A graph repeats the steps that are taken without one; it is not needed where there is no GPU.
+    if "cuda_graph" not in given and (continued.device == "cpu" or not torch.cuda.is_available()):
+        continued = replace(continued, cuda_graph=False)
+    return continued

@@ -1,5 +1,6 @@
 """Every setting of a run: its default, its help and what it may be. The command line is made from this table."""
 
+import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
@@ -70,7 +71,7 @@ class Settings:
     )
     data_dir: str = _setting("data", "where data sets are found and downloaded to", "DIR")
     pixels: str = _setting("unit", "scaled to 0 … 1, or left as they are", choices=("unit", "raw"))
-    resize: int | None = _setting(None, "scale to N×N pixels; default: leave", "N", least=1)
+    resize: int | None = _setting(None, "scale to N×N pixels; default: leave", "N", least=1, below=2**16)
     validation: int = _setting(0, "training images to hold out and report on", "N", least=0)
     device: str = _setting("auto", "where to compute", "auto|cpu|cuda|cuda:N|mps", group="where and how")
     dtype: str = _setting("float32", "precision of the arithmetic", choices=("float32", "float64"))
@@ -97,19 +98,31 @@ class Settings:
 SWEPT = tuple(setting.name for setting in fields(Settings) if setting.metadata["swept"])
 
 
+def one_of(option: str, value: Any, choices: Iterable[str]) -> None:
+    """Refuse a value that is none of the choices.
+
+    Raises:
+        UserError: it is none; the message names the nearest one.
+    """
+    if value not in choices:
+        near = difflib.get_close_matches(str(value), choices, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"{option} must be one of {', '.join(choices)}, got {value!r}{hint}")
+
+
 def _check(option: str, value: Any, setting: Any) -> None:
     """Refuse a value of another type or outside what the setting allows."""
     if value is None and setting.default is None:
         return
     kind = setting.type if isinstance(setting.type, type) else next(t for t in setting.type.__args__ if t)
     limits = setting.metadata
-    allowed = {str: "text", bool: "true or false", int: "a whole number", float: "a finite number"}[kind]
-    right = isinstance(value, (int, float) if kind is float else kind) and (
-        kind is bool or not isinstance(value, bool)
-    )
     if limits["choices"]:
-        allowed = f"one of {', '.join(limits['choices'])}"
-        right = right and value in limits["choices"]
+        one_of(option, value, limits["choices"])
+        return
+    allowed = {str: "text in UTF-8", bool: "true or false", int: "a whole number", float: "a finite number"}[kind]
+    right = type(value) is kind or (kind is float and type(value) is int and abs(value) < 2**53)
+    if kind is str:
+        right = right and value.encode(errors="ignore").decode() == value
     if limits["least"] is not None:
         allowed += f" of at least {limits['least']}"
         right = right and value >= limits["least"]

@@ -127,9 +127,16 @@ def restore(
         history = tuple(EpochResult(*result) for result in checkpoint["history"])
         if [result.epoch for result in history] != list(range(1, checkpoint["epoch"] + 1)):
             raise ValueError("its history is not that of its epochs")
+        if any(type(figure) is not float for result in history for figure in result[1:] if figure is not None):
+            raise TypeError("its history has other figures than numbers")
+        if _shapes(checkpoint["updater"]) not in ([], [p.shape for p in learner.parameters()]):
+            raise ValueError("its updater is of other parameters")
         learner.W.copy_(W)
         learner.b.copy_(b)
+        hyperparameters = [group | {} for group in learner.updater.param_groups]
         learner.updater.load_state_dict(checkpoint["updater"])
+        for group, own in zip(learner.updater.param_groups, hyperparameters, strict=True):
+            group.update(own)  # they are those of the settings
         generator.set_state(checkpoint["order"])
         torch.set_rng_state(checkpoint["random"])
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -137,3 +144,11 @@ def restore(
     if path.name == PREVIOUS:
         (path.parent / LAST).unlink(missing_ok=True)
     return history
+
+
+def _shapes(state: Any) -> list[torch.Size]:
+    """The shapes of all tensors in the state of an updater."""
+    if isinstance(state, torch.Tensor):
+        return [state.shape]
+    values = state.values() if isinstance(state, dict) else state if isinstance(state, list) else []
+    return [shape for value in values for shape in _shapes(value)]

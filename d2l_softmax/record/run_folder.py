@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +47,7 @@ def check_run_name(logdir: str | Path, name: str) -> None:
         UserError: it does.
     """
     folder = Path(logdir) / name
-    if folder.is_dir() and any(folder.iterdir()):
+    if os.path.isdir(folder) and any(folder.iterdir()):
         raise UserError(f"{folder} already holds a run: choose another --run-name, or remove it")
 
 
@@ -62,8 +63,8 @@ def _make(folder: Path, exist_ok: bool) -> None:
 
 
 def write_config(folder: Path, config: dict) -> None:
-    """Write `config.json`."""
-    replace(folder / CONFIG, (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode())
+    """Write `config.json`. What of a path is not UTF-8 is escaped, as JSON has it."""
+    replace(folder / CONFIG, (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace"))
 
 
 def read_config(folder: Path) -> dict:
@@ -124,5 +125,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise UserError(f"{folder} is still being written by another process: wait for it, or stop it") from error
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
-    with lock:
+    try:
         yield
+    finally:
+        lock.release()

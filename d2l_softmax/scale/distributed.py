@@ -15,27 +15,26 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from d2l_softmax.errors import UserError
+from d2l_softmax.scale.launch import is_first, launched
 from d2l_softmax.training import EpochResult, Learner
 
 
-def launched() -> bool:
-    """Whether torchrun started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def is_first() -> bool:
-    """Whether this process is the one that writes: the first, or the only one."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
 def connect() -> None:
-    """Join the other processes, with Gloo between CPUs and NCCL between GPUs; only the first one prints."""
+    """Join the other processes, with Gloo between CPUs and NCCL between GPUs; only the first one prints.
+
+    Raises:
+        UserError: they cannot be reached.
+    """
     if not launched() or dist.is_initialized():
         return
     if not is_first():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
         warnings.simplefilter("ignore")
-    dist.init_process_group()
+    try:
+        dist.init_process_group()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"the processes cannot connect: {error}") from error
 
 
 def local_device(device: torch.device) -> torch.device:
@@ -62,8 +61,23 @@ def from_first(function: Callable[[], Any]) -> Any:
     return values[0]
 
 
+def check_shares(splits: dict[str, Any]) -> None:
+    """Refuse labels of a split, by its name, that are fewer than there are processes.
+
+    Raises:
+        UserError: some are.
+    """
+    size = dist.get_world_size() if dist.is_initialized() else 1
+    for split, labels in splits.items():
+        if labels is not None and len(labels) < size:
+            raise UserError(f"{len(labels)} {split} image(s) are too few for {size} processes: start fewer")
+
+
 class Shard:
-    """This process's part of every batch of a data iterator; it may be empty. `samples` counts those of a pass."""
+    """This process's part of every batch of a data iterator; it may be empty. `samples` counts those of a pass.
+
+    The processes take turns, so that each has samples wherever there are as many samples as processes.
+    """
 
     def __init__(self, data_iter: Any):
         self.data_iter = data_iter
@@ -75,11 +89,11 @@ class Shard:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rank, size = dist.get_rank(), dist.get_world_size()
         self.samples = 0
-        for number, (X, y) in enumerate(self.data_iter):
-            # The parts rotate, so that every process has some samples even of small batches.
-            turn = (rank + number) % size
-            part = slice(len(y) * turn // size, len(y) * (turn + 1) // size)
-            self.samples += part.stop - part.start
+        before = 0
+        for X, y in self.data_iter:
+            part = slice((rank - before) % size, None, size)
+            before += len(y)
+            self.samples += len(y[part])
             yield X[part], y[part]
 
 

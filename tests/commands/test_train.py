@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 import resource
 import subprocess
@@ -18,6 +19,11 @@ from tests.processes import PATIENCE
 
 DIGITS = ["--dataset", "digits", "--epochs", "2", "--no-figures"]
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+@pytest.fixture(autouse=True)
+def called_as_train(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
 
 
 @pytest.fixture
@@ -113,7 +119,7 @@ def test_without_a_network_auto_warns_and_trains_on_digits(tmp_path, monkeypatch
 
     monkeypatch.setattr(catalogue, "_download", unreachable)
     options = ["--epochs", "1", "--no-figures", "--data-dir", str(tmp_path / "nowhere"), "--logdir"]
-    with pytest.warns(UserWarning, match=r"fashion-mnist.*no route.*--data-dir.*digits") as warned:
+    with pytest.warns(UserWarning, match=r"fashion-mnist.*no route.*data directory.*digits") as warned:
         assert main([*options, str(tmp_path)]) == 0
     assert len(warned) == 1
     assert "\n" not in str(warned[0].message)
@@ -137,9 +143,13 @@ WRONG = [
     *("--momentum 1", "--momentum -0.1", "--momentum nan", "--weight-decay -1", "--weight-decay inf", "--seed -1"),
     *(f"--seed {2**63}", "--resize 0", "--validation -1", "--mode magic", "--dtype float16", "--init he"),
     *("--lr-schedule step", "--pixels inverted", "--learning-rate 0.1", "--epoch 3", "--run-name ../x"),
-    *("--run-name /x", "--run-name=", f"--run-name {'x' * 256}", "--lr", "--modes scratch", "--resume missing"),
+    *("--run-name /x", "--run-name=", f"--run-name {'x' * 256}", "--lr", "--lr=--"),
+    *("--modes scratch", "--modes=--", "--validation=--", "--resume missing", f"--resize {2**16}", "--mode scrach"),
+    *(f"--logdir {os.fsdecode(bytes([255]))}", "--dataset imagenet", "--dataset=a\nb", f"--dataset {ROOT}"),
+    *(f"--dataset {ROOT}/missing", f"--dataset mnist --data-dir {__file__}", f"--dataset auto --data-dir {__file__}/x"),
 ]
-UNAVAILABLE = ["--validation 1437", "--dataset imagenet", "--device tpu", "--device cuda:99"]
+UNAVAILABLE = ["--validation 1437", "--device tpu", "--device cuda:99", "--device=a\nb", "--resize 65535"]
+UNAVAILABLE += [f"--run-name {'x/' * 3000}x"]
 
 
 @pytest.mark.parametrize("arguments", [*WRONG, *UNAVAILABLE])

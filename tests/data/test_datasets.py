@@ -147,9 +147,31 @@ def test_load_data_fashion_mnist_shuffles_training_and_keeps_the_test_order(tmp_
     first, second = ([torch.cat(part) for part in zip(*train_iter, strict=True)] for _ in range(2))
     assert rows(*first) == rows(*second) == rows(arrays[TRAIN_IMAGES] / 255, arrays[TRAIN_LABELS])
     assert not torch.equal(first[0], second[0])
-    one, same, other = (next(iter(load_data_fashion_mnist(64, 12, seed=s, **options)[0]))[0] for s in (1, 1, 2))
+    one, same, other = (next(iter(load_data_fashion_mnist(64, resize=12, seed=s, **options)[0]))[0] for s in (1, 1, 2))
     assert one.shape == (64, 1, 12, 12)
     assert [torch.equal(one, X) for X in (same, other)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ([256, 4], {}, TypeError, "got 4 as well: write resize= .* workers"),
+        ([0], {}, ValueError, "batch_size must be a whole number of at least 1, got 0"),
+        ([2.5], {}, ValueError, "batch_size must be a whole number of at least 1, got 2.5"),
+        ([5], {"resize": (64, 64)}, ValueError, r"resize must be .* whole number of at least 1, got \(64, 64\)"),
+        ([5], {"resize": 0}, ValueError, "resize must be .*, got 0"),
+        ([5], {"resize": 10**5}, UserError, "30 images of 100000×100000 pixels do not fit in memory"),
+        ([5], {"dtype": torch.uint8}, ValueError, "dtype must be a floating-point type .*, got torch.uint8"),
+        ([5], {"dtype": "float32"}, ValueError, "dtype must be .*, got 'float32'"),
+        ([5], {"data_dir": __file__}, UserError, "is not a folder"),
+        ([5], {"data_dir": "missing"}, UserError, "no mirror delivers"),
+    ],
+)
+def test_a_wrong_argument_is_named_without_speaking_of_options(tmp_path, fetch, arguments, options, error, message):
+    make_folder(tmp_path / "FashionMNIST" / "raw", 30, 10, 10, 28)
+    with pytest.raises(error, match=message) as raised:
+        load_data_fashion_mnist(*arguments, **({"data_dir": tmp_path} | options))
+    assert "--" not in str(raised.value)
 
 
 def test_validation_images_are_drawn_from_the_training_images():
