@@ -66,7 +66,7 @@ def test_every_command_runs(command, trained, monkeypatch, capsys):
             assert train.main([*arguments, *([] if "--resume" in arguments else SMALL)]) == 0
             assert "the run: " in capsys.readouterr().out
         case ["python", "predict.py", *arguments]:
-            Image.new("L", (28, 28)).save("shirt.png")
+            Image.new("L", (28, 28), "white").save("shirt.png")
             assert predict.main(arguments) == 0
             assert "probability" in capsys.readouterr().out
         case ["torchrun", *arguments]:
