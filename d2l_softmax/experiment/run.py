@@ -66,6 +66,7 @@ def record(
     after_epoch: Callable[[dict[str, EpochResult]], None],
     stop: Stop,
     may_diverge: bool = False,
+    draw: bool = True,
 ) -> None:
     """Train jobs side by side, each recorded in the folder of its name below `folder`.
 
@@ -75,13 +76,14 @@ def record(
         after_epoch: is called with the results when they have been recorded.
         stop: is shielded while an epoch is being recorded.
         may_diverge: whether a job whose loss is no longer finite just ends, without recording that epoch.
+        draw: whether to draw the pictures of a job that has all of its epochs, if its settings say so.
 
     Raises:
         UserError: `folder` cannot be written, or a loss is no longer finite.
     """
     try:
         with writing(folder), ExitStack() as stack:
-            recorders = {name: stack.enter_context(_recorder(job, folder / name)) for name, job in jobs.items()}
+            recorders = {n: stack.enter_context(_recorder(job, folder / n, draw)) for n, job in jobs.items()}
             for results in epochs:
                 with stop.shield():
                     for name, result in results.items():
@@ -90,7 +92,7 @@ def record(
                         elif not may_diverge:
                             raise DivergedError(result.epoch)
                     after_epoch(results)
-            if any(job.settings.figures for job in jobs.values()):
+            if draw and any(job.settings.figures for job in jobs.values()):
                 print("drawing the pictures", flush=True)
     except DivergedError as error:
         kept = {1: "its settings are", 2: "epoch 1 is"}.get(error.epoch, f"epochs 1 to {error.epoch - 1} are")
@@ -98,15 +100,15 @@ def record(
         raise UserError(f"{error}: {kept} kept in {folder}; try a smaller --lr than {lr:g}") from error
 
 
-def is_complete(job: Job, folder: Path) -> bool:
-    """Whether a job has all of its epochs and its folder all of its pictures."""
-    return len(job.history) >= job.settings.epochs and (has_pictures(folder) or not job.settings.figures)
+def is_complete(job: Job, folder: Path, draw: bool = True) -> bool:
+    """Whether a job has all of its epochs and, unless it is to have none, its folder all of its pictures."""
+    return len(job.history) >= job.settings.epochs and (has_pictures(folder) or not (draw and job.settings.figures))
 
 
 @contextmanager
-def _recorder(job: Job, folder: Path) -> Iterator[Callable[[EpochResult], None]]:
+def _recorder(job: Job, folder: Path, draw: bool) -> Iterator[Callable[[EpochResult], None]]:
     """Record a job while the block runs, and draw its pictures at the end. Of several processes only one writes."""
-    if not distributed.is_first() or is_complete(job, folder):
+    if not distributed.is_first() or is_complete(job, folder, draw):
         yield lambda result: None
         return
     folder.mkdir(exist_ok=True)
@@ -115,7 +117,7 @@ def _recorder(job: Job, folder: Path) -> Iterator[Callable[[EpochResult], None]]
         recorder = Recorder(folder, job.config(), job.learner, job.generator, job.history, validation, job.hparams)
         stack.callback(recorder.close)
         yield recorder
-        if job.settings.figures and len(recorder.history) == job.settings.epochs:
+        if draw and job.settings.figures and len(recorder.history) == job.settings.epochs:
             recorder.draw(job.dataset, job.test_iter)
 
 

@@ -83,8 +83,12 @@ def train_sweep(group: Group, setup: Setup) -> Sweep:
     with writing(group.folder), locked(group.folder), Stop() as stop:
         for names in _stackable(group.members):
             _train_stack(names, group, setup, varied, results, stop)
-        _write(_ranked(group, varied, results), varied, first.figures)
-    return _ranked(group, varied, results)._replace(stopped_by=stop.signum)
+        ranked = _ranked(group, varied, results)
+        _write(ranked, varied)
+        if first.figures:
+            _draw(ranked, [setting for setting in varied if setting != "seed"])
+            _draw_best(ranked, setup, varied, stop)
+    return ranked._replace(stopped_by=stop.signum)
 
 
 def _ranked(group: Group, varied: list[str], results: dict[str, list[EpochResult]]) -> Sweep:
@@ -112,6 +116,10 @@ def _varied(combinations: list[Settings]) -> list[str]:
     return [name for name in SWEPT if len({getattr(settings, name) for settings in combinations}) > 1]
 
 
+def _values(settings: Settings, varied: list[str]) -> dict[str, float]:
+    return {setting: getattr(settings, setting) for setting in varied}
+
+
 def _stackable(members: dict[str, Settings]) -> Iterator[list[str]]:
     """The names of what can be trained together, in the order of the first of each."""
     alike: dict[Settings, list[str]] = {}
@@ -129,15 +137,14 @@ def _train_stack(names: list[str], group: Group, setup: Setup, varied: list[str]
     for name in names:
         settings = group.members[name]
         learner = build_learner(settings, *shared.learner.W.shape, setup.device)
-        hparams = {setting: getattr(settings, setting) for setting in varied}
-        jobs[name] = shared._replace(settings=settings, learner=learner, hparams=hparams)
+        jobs[name] = shared._replace(settings=settings, learner=learner, hparams=_values(settings, varied))
     diverged = {name: jobs.pop(name) for name in names if name in group.diverged}
     # The diverged ones first: all share one training order, and it must be where the others continue.
     for name, job in (_restore_each(diverged, group.folder) | restore_together(jobs, group.folder)).items():
         results[name] += job.history
         if name in jobs:
             jobs[name] = job
-    if all(is_complete(job, group.folder / name) for name, job in jobs.items()):
+    if all(is_complete(job, group.folder / name, draw=False) for name, job in jobs.items()):
         return
     print(f"{', '.join(names)}: trained together, in one matrix product" if len(names) > 1 else names[0], flush=True)
 
@@ -151,7 +158,7 @@ def _train_stack(names: list[str], group: Group, setup: Setup, varied: list[str]
 
     done = min((len(job.history) for job in jobs.values()), default=0)
     epochs = with_bar(_stacked_epochs(jobs), done, shared.settings.epochs)
-    record(jobs, epochs, group.folder, after_epoch, stop, may_diverge=True)
+    record(jobs, epochs, group.folder, after_epoch, stop, may_diverge=True, draw=False)
     for name in names:
         loss = f"train loss {results[name][-1].train_loss:.4f}" if name not in group.diverged else ""
         print(f"{name}: {loss or f'diverged in epoch {group.diverged[name]}'}", flush=True)
@@ -181,15 +188,13 @@ def _stacked_epochs(jobs: dict[str, Job]) -> Iterator[dict[str, EpochResult]]:
             stack = Stack([job.learner for job in jobs.values()], build)
 
 
-def _write(sweep: Sweep, varied: list[str], draw: bool) -> None:
-    """Write `sweep.csv`, a row for each member with its last epoch, and draw all of them."""
+def _write(sweep: Sweep, varied: list[str]) -> None:
+    """Write `sweep.csv`, a row for each member with its last epoch."""
     group, rows = sweep.group, []
     for name, settings in group.members.items():
         last = sweep.results[name][-1] if sweep.results[name] else EpochResult(0, *[math.nan] * 7)
-        rows.append([*(getattr(settings, v) for v in varied), *last, group.diverged.get(name)])
+        rows.append([*_values(settings, varied).values(), *last, group.diverged.get(name)])
     CsvFile(group.folder / "sweep.csv", [*varied, *EpochResult._fields, "diverged_in"], rows)
-    if draw:
-        _draw(sweep, [setting for setting in varied if setting != "seed"])
 
 
 def _draw(sweep: Sweep, varied: list[str]) -> None:
@@ -208,3 +213,12 @@ def _draw(sweep: Sweep, varied: list[str]) -> None:
     labels = varied[0] if varied else "", sweep.measure.replace("_", " ")
     drawn = figures.sweep(losses, title, list(lines.values()), labels)
     figures.save(drawn, group.folder / "sweep.png")
+
+
+def _draw_best(sweep: Sweep, setup: Setup, varied: list[str], stop: Stop) -> None:
+    """Draw the pictures of a run for the best member, if it has all of its epochs."""
+    group, (name, *_) = sweep.group, next(iter(sweep.ranking.values()))
+    settings = group.members[name]
+    if not sweep.lacks(name) and len(sweep.results[name]) == settings.epochs:
+        job = make_job(settings, setup)._replace(hparams=_values(settings, varied))
+        record(restore_together({name: job}, group.folder), (), group.folder, lambda results: None, stop)

@@ -12,6 +12,7 @@ from d2l_softmax.record.tensorboard import EventLog
 from d2l_softmax.training import Batches, EpochResult, Learner
 
 METRICS, SCORES = "metrics.csv", "scores.txt"
+PICTURES = ("samples", "weights", "curves", "predictions", "mistakes", "confusion")
 
 
 def has_pictures(folder: Path) -> bool:
@@ -43,7 +44,8 @@ class Recorder:
     ):
         self.folder, self.learner, self.generator, self.history = folder, learner, generator, list(history)
         write_config(folder, config)
-        (folder / SCORES).unlink(missing_ok=True)
+        for name in (SCORES, *(f"{picture}.png" for picture in PICTURES)):
+            (folder / name).unlink(missing_ok=True)
         self.columns = EpochResult._fields if validation else EpochResult._fields[:6]
         self.metrics = CsvFile(folder / METRICS, self.columns, map(self._row, history))
         self.event_log = EventLog(folder, len(history))

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from torch.utils._pytree import tree_leaves
 
 from d2l_softmax.commands.train import main
+from d2l_softmax.record.recorder import PICTURES
 from tests.soak import rows
 
 DIGITS = ["--dataset", "digits", "--epochs", "2", "--no-figures", "--run-name"]
@@ -136,3 +137,18 @@ def test_bad_sweeps_are_one_line(tmp_path, capsys, arguments):
     assert run(tmp_path, "sweep", *arguments) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not any(tmp_path.iterdir())
+
+
+def test_only_the_best_member_has_the_pictures_of_a_run(tmp_path, capsys):
+    digits = ["--dataset", "digits", "--logdir", str(tmp_path), "--run-name", "sweep", "--epochs", "2"]
+    assert main([*digits, "--lr", "1e-6", "0.5", "1e-5"]) == 0
+    ((best, _), *_) = printed(capsys.readouterr().out, "test")
+    folder, pictures = tmp_path / "sweep", [f"{name}.png" for name in PICTURES]
+    drawn = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
+    assert drawn == {"sweep.png", *(f"lr=0.5/{name}" for name in pictures)}
+    assert best == "lr=0.5"
+    before = {name: (folder / best / name).read_bytes() for name in pictures}
+    (folder / best / "scores.txt").unlink()  # as if it had been stopped there
+    (folder / best / "weights.png").unlink()
+    assert main(["--resume", str(folder)]) == 0
+    assert {name: (folder / best / name).read_bytes() for name in pictures} == before
