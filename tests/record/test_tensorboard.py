@@ -63,7 +63,7 @@ def test_scalars_are_grouped_and_are_the_figures_of_the_run(ask, logdir):
 
 def test_pictures_are_there_and_are_the_png_files(ask, logdir):
     tags = ask("plugin/images/tags")
-    assert {run: set(tags.get(run, ())) for run in WHOLE} == {run: PICTURES if run in DRAWN else set() for run in WHOLE}
+    assert all(set(tags.get(run, ())) == (PICTURES if run in DRAWN else set()) for run in WHOLE)
     assert set(tags["both/drift"]) == {"picture: all modes", "picture: drift"}
     for tag in PICTURES:
         (image,) = ask("plugin/images/images", run="one", tag=tag, sample=0)
