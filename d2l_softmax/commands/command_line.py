@@ -28,7 +28,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, like every other error here."""
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        """Parse as argparse does, except that `--option=--` is an error there, too, where the option needs a value."""
+        """Parse as argparse does, and refuse `--option=--`, which it takes for an option without a value."""
         for argument in sys.argv[1:] if args is None else args:
             if argument.startswith("--") and argument.endswith("=--"):
                 self.error(f"argument {argument.removesuffix('=--')}: expected a value")

@@ -78,8 +78,8 @@ def load_data_fashion_mnist(
     """
     if others:
         raise TypeError(
-            f"load_data_fashion_mnist takes one argument without a name, got {others[0]!r} as well: write resize= for "
-            "the side of the images; a number of workers is not needed"
+            f"load_data_fashion_mnist takes one argument without a name, got {others[0]!r} as well: write resize= "
+            "for the side of the images; a number of workers is not needed"
         )
     check_batches(batch_size, dtype)
     dataset = load_dataset("fashion-mnist", data_dir, resize)
@@ -101,7 +101,7 @@ def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = 
         resize: side of the images in pixels; None leaves them as they are.
 
     Raises:
-        UserError: there is no such data set, it is not available, its files are damaged, or it does not fit in memory.
+        UserError: there is no such data set, it is not available, its files are damaged, or memory is too small.
         ValueError: `resize` is not a whole number of at least 1.
     """
     if resize is not None and (not isinstance(resize, int) or resize < 1):

@@ -87,6 +87,8 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read or is not a complete checkpoint of this project.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a checkpoint: it is not a file")
     try:
         content = path.read_bytes()
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -142,7 +144,11 @@ def restore(
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UserError(f"the checkpoint in {path} is not one of this run ({error})") from error
     if path.name == PREVIOUS:
-        (path.parent / LAST).unlink(missing_ok=True)
+        last = path.parent / LAST
+        try:
+            last.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot remove {last}, which is not a checkpoint: {error.strerror}") from error
     return history
 
 

@@ -64,7 +64,8 @@ def _make(folder: Path, exist_ok: bool) -> None:
 
 def write_config(folder: Path, config: dict) -> None:
     """Write `config.json`. What of a path is not UTF-8 is escaped, as JSON has it."""
-    replace(folder / CONFIG, (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode(errors="backslashreplace"))
+    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    replace(folder / CONFIG, text.encode(errors="backslashreplace"))
 
 
 def read_config(folder: Path) -> dict:
@@ -74,6 +75,8 @@ def read_config(folder: Path) -> dict:
         UserError: there is none, or it is damaged or not of this version of this project.
     """
     path = folder / CONFIG
+    if path.exists() and not path.is_file():
+        raise UserError(f"{folder} holds no run: {path} is not a file")
     try:
         config = json.loads(path.read_bytes())
         data, classes = config["data"], config["data"]["classes"]

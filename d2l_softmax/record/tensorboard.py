@@ -20,7 +20,8 @@ class EventLog:
 
     def __init__(self, folder: Path, steps_done: int = 0):
         # TensorBoard reads the files of a run in the order of their names, which hold the second they were begun in.
-        begun = max((int(path.name.split(".")[3]) for path in folder.glob("events.out.tfevents.*")), default=0)
+        seconds = (path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*"))
+        begun = max((int(second) for second in seconds if second.isdecimal()), default=0)
         while begun <= time.time() < begun + 1:
             time.sleep(0.01)
         self.writer = SummaryWriter(str(folder), purge_step=steps_done + 1 if steps_done else 0)

@@ -27,4 +27,4 @@ def check_environment() -> None:
     found = {name: os.environ[name] for name in ("RANK", "WORLD_SIZE") if name in os.environ}
     if not launched() and not found.items() <= {"RANK": "0", "WORLD_SIZE": "1"}.items():
         said = " and ".join(f"{name}={value}" for name, value in found.items())
-        raise UserError(f"the environment has {said} but not all that torchrun sets: unset it, or start with torchrun")
+        raise UserError(f"{said} is set, but not all that torchrun sets: unset it, or start with torchrun")

@@ -10,7 +10,6 @@ from d2l_softmax.commands.command_line import GRACE, Parser, run_command
 from tests.conftest import ROOT
 from tests.processes import PATIENCE
 
-
 TORCHRUN = {"WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
 
 

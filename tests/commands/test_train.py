@@ -3,6 +3,8 @@ import json
 import os
 import re
 import resource
+import shutil
+import signal
 import subprocess
 import sys
 
@@ -14,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from d2l_softmax import MODES
 from d2l_softmax.commands.train import main, parser
 from d2l_softmax.data import catalogue
+from d2l_softmax.record.console import EpochTable
 from tests.conftest import ROOT
 from tests.processes import PATIENCE
 
@@ -146,7 +149,8 @@ WRONG = [
     *("--run-name /x", "--run-name=", f"--run-name {'x' * 256}", "--lr", "--lr=--"),
     *("--modes scratch", "--modes=--", "--validation=--", "--resume missing", f"--resize {2**16}", "--mode scrach"),
     *(f"--logdir {os.fsdecode(bytes([255]))}", "--dataset imagenet", "--dataset=a\nb", f"--dataset {ROOT}"),
-    *(f"--dataset {ROOT}/missing", f"--dataset mnist --data-dir {__file__}", f"--dataset auto --data-dir {__file__}/x"),
+    *(f"--dataset {ROOT}/missing", f"--dataset mnist --data-dir {__file__}"),
+    f"--dataset auto --data-dir {__file__}/x",
 ]
 UNAVAILABLE = ["--validation 1437", "--device tpu", "--device cuda:99", "--device=a\nb", "--resize 65535"]
 UNAVAILABLE += [f"--run-name {'x/' * 3000}x"]
@@ -178,6 +182,40 @@ for arguments in json.loads(sys.argv[1]):
     command = [sys.executable, "-c", code, json.dumps(["--help", *WRONG])]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("called", "command"), [("code/train.py", "python train.py"), ("bin/d2l-softmax", "d2l-softmax")]
+)
+def test_the_command_speaks_of_itself_by_the_name_it_was_called_by(tmp_path, capsys, monkeypatch, called, command):
+    monkeypatch.setattr(sys, "argv", [called])
+    name = command.split()[-1]
+    assert parser().format_usage().startswith(f"usage: {name} ")
+    assert main(["--what"]) == 2
+    assert capsys.readouterr().err.startswith(f"{name}: error: ")
+    monkeypatch.setattr(EpochTable, "add", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert main([*DIGITS, "--logdir", str(tmp_path), "--run-name", "run"]) == 130
+    assert capsys.readouterr().out.splitlines()[-1] == f"to resume:  {command} --resume {tmp_path / 'run'}"
+
+
+@pytest.mark.parametrize("command", ["train", "predict"])
+def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path, command):
+    (tmp_path / "d2l_softmax.py").write_text("raise KeyboardInterrupt")
+    copy = shutil.copy(ROOT / f"{command}.py", tmp_path)
+    done = subprocess.run([sys.executable, copy], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{command}.py: interrupted\n")
+
+
+@pytest.mark.parametrize("environment", [{"WORLD_SIZE": "2"}, {"RANK": "1"}, {"RANK": "0", "WORLD_SIZE": "x"}])
+def test_half_of_what_torchrun_sets_is_one_line(capsys, monkeypatch, environment):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(DIGITS) == 2
+    said = " and ".join(f"{name}={value}" for name, value in environment.items())
+    assert capsys.readouterr() == (
+        "",
+        f"train.py: error: {said} is set, but not all that torchrun sets: unset it, or start with torchrun\n",
+    )
 
 
 def test_a_taken_name_is_refused_and_the_run_left_alone(train, tmp_path, capsys):

@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision.transforms import ToTensor
 
-from d2l_softmax.data.batches import BatchIterator
+from d2l_softmax.data.batches import BatchIterator, block_size
 
 cuda = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 devices = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=cuda)])
@@ -50,6 +50,18 @@ def test_every_pass_gives_every_image_once_in_the_batches_of_pytorchs_loader(see
             torch.testing.assert_close([X, y], expected_tensors, rtol=0, atol=0)
             X.zero_()  # batches may be changed without a trace in the next pass
             y.zero_()
+
+
+@pytest.mark.parametrize(
+    ("side", "dtype", "most"), [(28, "float32", 1024), (1000, "float32", 16), (6000, "float64", 1)]
+)
+def test_large_images_are_not_all_prepared_at_once(side, dtype, most):
+    dtype = getattr(torch, dtype)
+    images = torch.zeros(1, dtype=torch.uint8).expand(2000, 1, side, side)
+    assert block_size(images, dtype) == most
+    batches = BatchIterator(images, LABELS[:2000], 1, device=torch.device("cpu"), dtype=dtype)
+    X, _ = next(iter(batches))
+    assert X.untyped_storage().nbytes() == most * side * side * dtype.itemsize
 
 
 @devices

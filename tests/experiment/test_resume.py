@@ -11,7 +11,7 @@ from d2l_softmax import MODES
 from d2l_softmax.commands.train import main
 from d2l_softmax.experiment.stop import Stop
 from tests.conftest import ROOT
-from tests.idx_files import make_folder
+from tests.idx_files import TEST_LABELS, make_folder, write_idx
 from tests.processes import PATIENCE, wait_until
 from tests.soak import outcome, rows
 
@@ -128,6 +128,29 @@ def test_other_data_under_the_same_name_are_refused(tmp_path, capsys):
     make_folder(tmp_path / "data", 60, 20, 3, 4, seed=1)
     assert resume(tmp_path / "run", 2) == 2
     assert "checksum" in one_error(capsys)
+
+
+def test_data_that_have_moved_are_taken_from_their_new_place(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arrays = make_folder(tmp_path / "old", 60, 20, 3, 4)
+    assert train(tmp_path, "run", "--dataset", "old", "--epochs", "1") == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert resume(tmp_path / "run", 2) == 0
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert resume(tmp_path / "run", 3) == 2
+    assert resume(tmp_path / "run", 3, "--dataset", "../new") == 0
+    assert resume(tmp_path / "run", 4) == 0
+    write_idx(tmp_path / "new" / f"{TEST_LABELS}.gz", arrays[TEST_LABELS][::-1])
+    capsys.readouterr()
+    assert resume(tmp_path / "run", 5, "--dataset", "../new") == 2
+    assert "checksum" in one_error(capsys)
+
+
+def test_a_file_with_a_name_like_that_of_an_event_file_does_no_harm(tmp_path):
+    assert train(tmp_path, "run", "--epochs", "1") == 0
+    (tmp_path / "run" / "events.out.tfevents.foo").touch()
+    assert resume(tmp_path / "run", 2) == 0
 
 
 def long_run(folder):

@@ -35,7 +35,7 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(name, values, allowed
 
 
 def test_the_nearest_choice_is_suggested():
-    with pytest.raises(UserError, match="got 'scrach'; did you mean scratch\\?$"):
+    with pytest.raises(UserError, match=r"got 'scrach'; did you mean scratch\?$"):
         Settings(mode="scrach")
 
 

@@ -1,4 +1,5 @@
 import io
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -97,6 +98,19 @@ def test_damage_of_all_checkpoints_is_an_error_and_none_is_not(written, tmp_path
     assert load_last(tmp_path_factory.mktemp("empty")) is None
 
 
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_not_read(written, make):
+    (written / LAST).unlink()
+    make(written / LAST)
+    with pytest.raises(UserError, match="it is not a file"):
+        load(written / LAST)
+    with pytest.warns(UserWarning, match="after epoch 2"):
+        checkpoint, path = load_last(written)
+    if make is Path.mkdir:
+        with pytest.raises(UserError, match="cannot remove"):
+            restore(checkpoint, path, learner(), torch.Generator())
+
+
 class Evil:
     def __reduce__(self):
         return Path.touch, (Path("it-was-run"),)
@@ -156,6 +170,8 @@ def test_a_file_with_the_types_of_a_checkpoint_is_read(tmp_path):
         ({"W": torch.zeros(6, 3, dtype=torch.float64)}, "weights"),
         ({"b": torch.zeros(4)}, "weights"),
         ({"updater": {"nonsense": 1}}, "not one of this run"),
+        ({"updater": {"velocities": [torch.zeros(6, 3), torch.zeros(())]}}, "not one of this run"),
+        ({"history": [(1, *"abcde"), *map(tuple, results(3)[1:])]}, "not one of this run"),
         ({"order": torch.zeros(3)}, "not one of this run"),
         ({"random": torch.zeros(3)}, "not one of this run"),
         ({"history": [(1,)]}, "not one of this run"),

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
@@ -34,10 +35,10 @@ def test_runs_started_at_once_get_folders_of_their_own(tmp_path):
 def test_a_name_is_used_exactly_and_refused_when_taken(tmp_path):
     folder = create_run_folder(tmp_path, "digits-scratch", "my/run")
     assert folder == create_run_folder(tmp_path, "digits-scratch", "my/run") == tmp_path / "my" / "run"
-    write_config(folder, CONFIG)
+    write_config(folder, CONFIG | {"command": [os.fsdecode(b"\xff")]})
     with pytest.raises(UserError, match="run already holds a run"):
         create_run_folder(tmp_path, "digits-scratch", "my/run")
-    assert read_config(folder) == CONFIG
+    assert read_config(folder) == CONFIG | {"command": [os.fsdecode(b"\xff")]}
 
 
 def test_odd_characters_of_a_data_sets_name_do_not_reach_the_folders(tmp_path):
@@ -56,7 +57,7 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path):
 
 
 def test_a_folder_is_locked_for_other_processes_until_it_is_released(tmp_path):
-    other = FileLock(tmp_path / ".lock", timeout=0)
+    other, own = FileLock(tmp_path / ".lock", timeout=0), FileLock(tmp_path / ".lock", is_singleton=True)
     with other, pytest.raises(UserError, match="still being written"), locked(tmp_path):
         pass
     with locked(tmp_path):
@@ -64,6 +65,7 @@ def test_a_folder_is_locked_for_other_processes_until_it_is_released(tmp_path):
             pass
         with pytest.raises(Timeout):
             other.acquire()
+    assert not own.is_locked
     other.acquire()
 
 
@@ -93,7 +95,10 @@ def test_a_damaged_config_is_refused_in_one_line(tmp_path, name):
 
 
 def test_a_folder_without_a_config_holds_no_run(tmp_path):
-    with pytest.raises(UserError, match="holds no run"):
+    with pytest.raises(UserError, match="holds no run: cannot read"):
+        read_config(tmp_path)
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(UserError, match=r"holds no run: .* is not a file"):
         read_config(tmp_path)
 
 

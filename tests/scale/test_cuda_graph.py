@@ -1,5 +1,6 @@
 """Epochs captured and replayed, against ordinary ones, with a stand-in for CUDA graphs that runs anywhere."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from d2l_softmax import MODES, BatchIterator, train_epoch
+from d2l_softmax.commands import predict
 from d2l_softmax.commands.train import main
 from d2l_softmax.experiment import job
 from d2l_softmax.experiment.settings import Settings
@@ -121,6 +123,20 @@ def test_where_nothing_can_be_captured_it_is_refused(tmp_path, capsys, arguments
     assert len(err.splitlines()) == 1
     assert reason in err
     assert not any(tmp_path.iterdir())
+
+
+def test_a_run_with_captured_epochs_continues_without_a_gpu(tmp_path, monkeypatch):
+    options = ["--dataset", "digits", "--no-figures", "--logdir", str(tmp_path), "--run-name", "run"]
+    assert main([*options, "--epochs", "1", "--device", "cpu"]) == 0
+    path = tmp_path / "run" / "config.json"
+    for device, given in (("cuda:0", ["--device", "cpu"]), ("auto", [])):
+        config = json.loads(path.read_text())
+        config["settings"] |= {"cuda_graph": True, "device": device}
+        path.write_text(json.dumps(config))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda given=given: bool(given))
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+        assert predict.main([str(path.parent)]) == 0
+        assert main(["--resume", str(path.parent), "--epochs", str(config["settings"]["epochs"] + 1), *given]) == 0
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -7,9 +7,13 @@ import sys
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from d2l_softmax import MODES
 from d2l_softmax.commands.train import main
+from d2l_softmax.scale import distributed
+from d2l_softmax.scale.distributed import Shard
+from tests.commands.test_command_line import TORCHRUN
 from tests.conftest import ROOT
 from tests.processes import PATIENCE, wait_until
 from tests.soak import rows
@@ -82,16 +86,46 @@ def test_a_killed_process_ends_the_job_with_an_error(tmp_path):
 
 
 @pytest.mark.slow
-def test_bad_input_is_reported_once(tmp_path):
-    process = torchrun(2, "--dataset", "nonsense", "--logdir", tmp_path)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "nonsense"], "unknown data set 'nonsense'"),
+        (["--validation", "1"], "1 validation image(s) are too few for 2 processes"),
+        (["--lr", "1e20", "--weight-decay", "1e20"], "the loss is no longer finite in epoch 1"),
+    ],
+)
+def test_what_is_wrong_is_reported_once(tmp_path, arguments, message):
+    process = torchrun(2, *DIGITS, *arguments, "--logdir", tmp_path)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
-    assert err.count("train.py: error: unknown data set 'nonsense'") == 1
-    assert not any(tmp_path.iterdir())
+    assert err.count(f"train.py: error: {message}") == err.count("train.py: error: ") == 1
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("samples", "batch_size", "size"), [(5, 2, 5), (7, 3, 2), (3, 1, 3), (1000, 64, 3)])
+def test_every_sample_has_one_process_and_every_process_has_samples(monkeypatch, samples, batch_size, size):
+    monkeypatch.setattr(dist, "get_world_size", lambda: size)
+    X = torch.arange(samples)
+    seen = []
+    for rank in range(size):
+        monkeypatch.setattr(dist, "get_rank", lambda rank=rank: rank)
+        shard = Shard(list(zip(X.split(batch_size), X.split(batch_size), strict=True)))
+        seen.append(torch.cat([y for _, y in shard]))
+        assert shard.samples == len(seen[-1]) in (samples // size, samples // size + 1)
+    assert torch.equal(torch.cat(seen).sort().values, X)
+
+
+def test_a_comparison_is_not_resumed_by_several_processes(tmp_path, monkeypatch, capsys):
+    assert main([*DIGITS, "--epochs", "1", "--mode", "compare", "--logdir", str(tmp_path), "--run-name", "all"]) == 0
+    monkeypatch.setattr(distributed, "launched", lambda: True)
+    monkeypatch.setattr(distributed, "connect", lambda: None)
+    assert main(["--resume", str(tmp_path / "all"), "--epochs", "2"]) == 2
+    assert "train one run together" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--mode", "compare"], ["--lr", "1", "2"]])
 def test_several_processes_neither_compare_nor_sweep(tmp_path, capsys, monkeypatch, arguments):
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
     assert main([*DIGITS, *arguments, "--logdir", str(tmp_path)]) == 2
     assert "torchrun" in capsys.readouterr().err
