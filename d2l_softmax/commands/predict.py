@@ -6,12 +6,13 @@ import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from d2l_softmax.commands.command_line import Parser, run_command
+from d2l_softmax.commands.command_line import Parser, program, run_command
+from d2l_softmax.data.catalogue import DATASETS
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.job import prepare
 from d2l_softmax.experiment.resume import settings_of
@@ -20,7 +21,11 @@ from d2l_softmax.record.checkpoint import LAST, load_last
 from d2l_softmax.record.run_folder import CONFIG, read_config
 from d2l_softmax.scratch import Net, softmax
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 COUNT, FIGURE = 10, "predicted.png"
+MAX_BYTES = 2**27  # of an image file
 
 
 class Classifier(NamedTuple):
@@ -69,7 +74,7 @@ def load_classifier(folder: Path) -> Classifier:
         raise UserError(f"{folder} holds several runs: name one of them, {', '.join(config['members'])}")
     settings, data = settings_of(folder, config), config["data"]
     if (found := load_last(folder)) is None:
-        raise UserError(f"{folder} has no checkpoint: train it further with train.py --resume, or name another run")
+        raise UserError(f"{folder} has no checkpoint: train it further with --resume, or name another run")
     state, checkpoint = found
     shape = data["height"] * data["width"], len(data["classes"])
     for tensor, expected in ((state["W"], shape), (state["b"], shape[1:])):
@@ -102,9 +107,12 @@ def read_image(path: Path, height: int, width: int, max_value: int = 255, invert
     if path.exists() and not path.is_file():
         raise UserError(f"cannot read the image {path}: it is not a file")
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"cannot read the image {path}: {error.strerror}") from error
+    if len(content) > MAX_BYTES:
+        raise UserError(f"{path} has more than {MAX_BYTES:,} bytes: scale the image down first")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -133,11 +141,11 @@ def read_image(path: Path, height: int, width: int, max_value: int = 255, invert
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     parser = Parser(
-        prog="predict.py",
+        prog=program(),
         usage="%(prog)s [RUN] [IMAGE …] [options]",
-        description="Print the class that a trained run gives each image, and its probability. Without an image, the "
-        f"first {COUNT} test images of the run's data set are classified, compared with the truth, and drawn in "
-        f"RUN/{FIGURE}.",
+        description="Print the class that a trained run gives each image, and its probability, and draw the images "
+        f"in RUN/{FIGURE}. Without an image, the first {COUNT} test images of the run's data set are classified and "
+        "compared with the truth.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -148,12 +156,17 @@ def parser() -> argparse.ArgumentParser:
         help="a run's folder (default: the newest run in --logdir), then PNG or JPEG files; they are made grey and "
         "scaled to the size of the training images",
     )
-    parser.add_argument("--invert", action="store_true", help="the images are dark on light; training images are not")
     parser.add_argument(
-        "--data-dir", metavar="DIR", help="where the data set is (default: where it was for training)"
+        "--invert",
+        action="store_true",
+        help="exchange black and white, for images that are dark on light: those of the named data sets are light on "
+        "dark",
     )
     parser.add_argument(
-        "--logdir", type=Path, default="runs", metavar="DIR", help="the folder of all runs (default: runs)"
+        "--data-dir", metavar="DIR", help="where the data set is, without images (default: where it was for training)"
+    )
+    parser.add_argument(
+        "--logdir", type=Path, metavar="DIR", help="the folder of all runs, where RUN is not named (default: runs)"
     )
     return parser
 
@@ -163,35 +176,46 @@ def main(arguments: list[str] | None = None) -> int:
 
     0: done. 2: something that the user can fix; then nothing has been printed on stdout. 130: Ctrl-C.
     """
-    return run_command("predict.py", lambda: _predict(parser().parse_intermixed_args(arguments)))
+    return run_command(program(), lambda: _predict(parser().parse_intermixed_args(arguments)))
 
 
 def _predict(options: argparse.Namespace) -> int:
     run_given, images = _tell_apart(options.paths)
     if options.invert and not images:
         raise UserError("--invert is for images, but none is named; test images are what the run was trained on")
-    run = load_classifier(run_given or newest_run(options.logdir))
+    if options.data_dir is not None and images:
+        raise UserError("--data-dir is for the test images of the run's data set, but other images are named")
+    if options.logdir is not None and run_given:
+        raise UserError(f"--logdir is for the newest run in it, but {run_given} is named")
+    run = load_classifier(run_given or newest_run(options.logdir or Path("runs")))
     classes = run.data["classes"]
     title = f"{run.folder}, after epoch {run.state['epoch']} ({run.checkpoint.name})"
     if images:
-        size = [run.data[name] for name in ("height", "width", "max_value")]
-        probabilities = run.probabilities(torch.stack([read_image(path, *size, options.invert) for path in images]))
-        heads, names = ["image", "class", "probability"], [[str(path)] for path in images]
+        names, probabilities, drawn = _classify_images(run, images, options.invert)
+        heads = ["image", "class", "probability"]
     else:
-        labels, probabilities = _classify_test_images(run, options.data_dir)
-        heads, names = (
-            ["image", "true class", "class", "probability"],
-            [[str(i), classes[k]] for i, k in enumerate(labels)],
-        )
-        right = int((probabilities.argmax(dim=1) == torch.tensor(labels)).sum())
-        title += (
-            f"\n{right} of the first {len(labels)} test images of {run.data['name']} right; see {run.folder / FIGURE}"
-        )
+        names, probabilities, drawn = _classify_test_images(run, options.data_dir)
+        heads = ["image", "true class", "class", "probability"]
+        right = sum(classes[k] == true for (_, true), k in zip(names, probabilities.argmax(dim=1), strict=True))
+        title += f"\n{right} of the first {len(names)} test images of {run.data['name']} right"
+    title += _save(drawn, run.folder / FIGURE)
     best = zip(*(values.tolist() for values in reversed(probabilities.max(dim=1))), strict=True)
     rows = [heads, *([*name, classes[k], f"{p:.4f}"] for name, (k, p) in zip(names, best, strict=True))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print(f"{title}\n", *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows), sep="\n")
     return 0
+
+
+def _save(figure: "Figure", path: Path) -> str:
+    """Write a picture and return where it is, to be printed; where that is not possible, warn."""
+    from d2l_softmax.record import figures
+
+    try:
+        figures.save(figure, path)
+    except OSError as error:
+        warnings.warn(f"cannot write {path}: {error.strerror or error}", stacklevel=2)
+        return ""
+    return f"; see {path}"
 
 
 def _tell_apart(paths: list[Path]) -> tuple[Path | None, list[Path]]:
@@ -205,8 +229,28 @@ def _tell_apart(paths: list[Path]) -> tuple[Path | None, list[Path]]:
     return None, paths
 
 
-def _classify_test_images(run: Classifier, data_dir: str | None) -> tuple[list[int], Tensor]:
-    """Labels and probabilities of the first test images, which are drawn."""
+def _classify_images(run: Classifier, paths: list[Path], invert: bool) -> tuple[list[list[str]], Tensor, "Figure"]:
+    """Names, probabilities and a picture of one's own images."""
+    from d2l_softmax.record import figures
+
+    *size, max_value = (run.data[name] for name in ("height", "width", "max_value"))
+    images = torch.stack([read_image(path, *size, max_value, invert) for path in paths])
+    border = torch.ones(size, dtype=torch.bool)
+    border[1:-1, 1:-1] = False
+    is_light = images[:, 0, border].median(dim=1).values > max_value / 2
+    if is_light.any() and run.data["name"] in DATASETS:
+        light = ", ".join(str(path) for path, light in zip(paths, is_light, strict=True) if light)
+        advice = "leave out --invert" if invert else "try --invert, which exchanges black and white"
+        warnings.warn(f"the background is light in {light}, but dark in the training images: {advice}", stacklevel=2)
+    probabilities, names = run.probabilities(images), [path.name for path in paths]
+    drawn = figures.own_images(images, names, probabilities, run.data["classes"], max_value)
+    return [[str(path)] for path in paths], probabilities, drawn
+
+
+def _classify_test_images(run: Classifier, data_dir: str | None) -> tuple[list[list[str]], Tensor, "Figure"]:
+    """Numbers and true classes, probabilities and a picture of the first test images."""
+    from d2l_softmax.record import figures
+
     # What `auto` stood for then need not be what it stands for now.
     name = run.data["name"] if run.settings.dataset == "auto" else run.settings.dataset
     data_dir = run.settings.data_dir if data_dir is None else data_dir
@@ -217,14 +261,7 @@ def _classify_test_images(run: Classifier, data_dir: str | None) -> tuple[list[i
         raise UserError(
             f"the data set is not the one that {run.folder} was trained on: name its folder with --data-dir"
         )
-    images, labels = dataset.test_images[:COUNT], dataset.test_labels[:COUNT]
+    images, labels, classes = dataset.test_images[:COUNT], dataset.test_labels[:COUNT], run.data["classes"]
     probabilities = run.probabilities(images)
-
-    from d2l_softmax.record import figures
-
-    drawn = figures.predictions(images, labels, probabilities, run.data["classes"], run.data["max_value"])
-    try:
-        figures.save(drawn, run.folder / FIGURE)
-    except OSError as error:
-        raise UserError(f"cannot write {run.folder / FIGURE}: {error.strerror or error}") from error
-    return labels.tolist(), probabilities
+    drawn = figures.predictions(images, labels, probabilities, classes, run.data["max_value"])
+    return [[str(i), classes[k]] for i, k in enumerate(labels)], probabilities, drawn

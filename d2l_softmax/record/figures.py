@@ -106,6 +106,40 @@ def predictions(
     return _judged(_array(images)[:10], labels, probabilities, classes, max_value, title)
 
 
+def own_images(
+    images: Tensor, names: Sequence[str], probabilities: Tensor, classes: Sequence[str], max_value: int
+) -> Figure:
+    """Draw the first ten images, as the network sees them, with bars for their five most probable classes.
+
+    Args:
+        images: uint8 (n, 1, height, width), at least one.
+        names: of the images.
+        probabilities: of each class, (n, classes).
+        classes: one name per class.
+        max_value: the byte that stands for an intensity of 1.
+    """
+    count = min(10, len(images))
+    rows = math.ceil(count / 2)
+    some = f"The first {count} of {len(images)} images" if len(images) > count else "The images"
+    figure = _figure(1.6 * rows, f"{some} and their most probable classes")
+    axes = figure.subplots(rows, 4, squeeze=False, width_ratios=(1, 1.2) * 2).reshape(-1, 2)
+    for ax in axes[count:].flat:
+        ax.remove()
+    for (left, right), image, name, p in zip(axes, _array(images), names, _array(probabilities), strict=False):
+        left.imshow(image[0], cmap=IMAGE_COLOURS, vmin=0, vmax=max_value, interpolation="nearest")
+        left.set(xticks=[], yticks=[])
+        left.set_title(_short(name, 18), fontsize=8)
+        best = np.argsort(-p, kind="stable")[:5]
+        bars = right.barh(range(len(best)), p[best], color=[BLUE] + ["0.7"] * (len(best) - 1))
+        right.set_yticks(range(len(best)), [_short(classes[k]) for k in best])
+        right.bar_label(bars, [f"{p[k]:.1%}" for k in best], padding=2, fontsize=8)
+        right.set(xlim=(0, 1.45), xticks=[])
+        right.invert_yaxis()
+        right.tick_params(labelsize=8)
+        right.spines[:].set_visible(False)
+    return figure
+
+
 def mistakes(
     images: Tensor, labels: ArrayLike, probabilities: Tensor, classes: Sequence[str], max_value: int
 ) -> Figure:
@@ -278,7 +312,7 @@ def _ends(
             ax.errorbar(x, mean, deviation or None, color=colour, marker=marker, capsize=4)
     values = sorted({x for line in lines for x, *_ in line.values()})
     positive = [x for x in values if x > 0]
-    if positive and positive[-1] > 10 * positive[0]:
+    if positive and positive[-1] >= 10 * positive[0]:
         ax.set_xscale("symlog" if values[0] == 0 else "log", **{"linthresh": positive[0]} if values[0] == 0 else {})
     ax.set_xticks(values[:: math.ceil(len(values) / 5)])
     ax.set_xticks([], minor=True)

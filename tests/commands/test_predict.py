@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import struct
+import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -22,6 +23,11 @@ from d2l_softmax.data import catalogue
 from tests.idx_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, write_idx
 
 HEIGHT, WIDTH = 4, 6
+
+
+@pytest.fixture(autouse=True)
+def called_as_predict(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["predict.py"])
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +98,8 @@ def test_predictions_are_those_of_pytorch_on_the_weights_of_the_checkpoint(tmp_p
     # The test images of the data set, compared with the truth and drawn.
     out, title = predict(folder), f"{folder}, after epoch 2 (checkpoint.pt)"
     right = sum(k == str(label) for (k, _), label in zip(best, labels.tolist(), strict=True))
-    said = f"{right} of the first 10 test images of {dataset.name} right; see {folder / 'predicted.png'}"
+    see = f"; see {folder / 'predicted.png'}"
+    said = f"{right} of the first 10 test images of {dataset.name} right{see}"
     first, second, blank, head, *_ = out.splitlines()
     assert (first, second, blank, head) == (title, said, "", "image  true class  class  probability")
     assert rows(out) == [[str(i), str(int(labels[i])), *best[i]] for i in range(10)]
@@ -105,7 +112,7 @@ def test_predictions_are_those_of_pytorch_on_the_weights_of_the_checkpoint(tmp_p
         assert torch.equal(read_image(file, *image.shape[1:], max_value=max_value), image)
     out = predict(folder, *files)
     first, blank, head, *lines = out.splitlines()
-    assert (first, blank, head.split()) == (title, "", ["image", "class", "probability"])
+    assert (first, blank, head.split()) == (title + see, "", ["image", "class", "probability"])
     assert rows(out) == [[str(file), *row] for file, row in zip(files, best, strict=True)]
     assert {line.index(line.split()[1], len(str(files[0]))) for line in lines} == {head.index("class")}
 
@@ -133,7 +140,7 @@ def test_the_data_set_may_have_moved_but_not_changed(tmp_path, own, copy, predic
     data.rename(moved)
     assert predict(run, "--data-dir", moved) == before
     (run / "predicted.png").unlink()
-    assert re.search("mnist is not in .*no route.*--data-dir", predict(run, status=2))
+    assert re.search("mnist is not in .*no route.*data directory", predict(run, status=2))
     write_idx(moved / "MNIST" / "raw" / TEST_LABELS, np.zeros(12))
     assert "is not the one that" in predict(run, "--data-dir", moved, status=2)
     edit(run, "settings", dataset="digits")
@@ -194,8 +201,21 @@ def test_the_negative_of_an_image_inverted_is_the_image(tmp_path, runs, predict)
     dark, bright = (save(np.dstack([levels * 0 + k, levels]), tmp_path / f"{k}.png") for k in (0, 255))
     for path, invert in ((bright, False), (negative, True), (dark, True)):
         assert torch.equal(read_image(path, 8, 8, 16, invert), read_image(plain, 8, 8, 16))
-    said = [rows(predict(run, *arguments))[0][1:] for arguments in ([plain], [negative, "--invert"], [negative])]
+    said = [rows(predict(run, *arguments))[0][1:] for arguments in ([plain], [negative, "--invert"])]
+    with pytest.warns(UserWarning, match=r"light in .*negative\.png, but dark in the training images: try --invert"):
+        said.append(rows(predict(run, plain, negative))[1][1:])
     assert said[0] == said[1] != said[2]
+    with pytest.warns(UserWarning, match=r"light in .*plain\.png, .*: leave out --invert"):
+        predict(run, plain, "--invert")
+
+
+def test_a_picture_that_cannot_be_written_is_said_and_the_predictions_are_printed(copy, predict):
+    run = copy("own")
+    before = predict(run)
+    (run / "predicted.png").unlink()
+    (run / "predicted.png").mkdir()
+    with pytest.warns(UserWarning, match=r"cannot write .*predicted\.png: Is a directory"):
+        assert predict(run) == before.replace(f"; see {run / 'predicted.png'}", "")
 
 
 def test_the_newest_run_and_its_last_good_checkpoint_are_taken(tmp_path, copy, predict, monkeypatch):
@@ -275,7 +295,11 @@ MISTAKES = {
     "no such image": ("run missing.png", "missing.png"),
     "a folder for an image": ("run run", "the image run: "),
     "--invert without images": ("run --invert", "--invert"),
-    "a folder for the picture": ("other", "other/predicted.png"),
+    "a device": ("run /dev/zero", "/dev/zero: it is not a file"),
+    "a fifo": ("run fifo", "fifo: it is not a file"),
+    "a very large file": ("run large", "large has more than"),
+    "--data-dir with images": ("run good.png --data-dir .", "--data-dir"),
+    "--logdir with a run": ("run --logdir .", "--logdir"),
     "abbreviated option": ("run --inv good.png", "--inv"),
     "no such run": ("missing good.png", "no run or image 'missing'"),
     "a name that is too long": (f"{'x' * 1000} good.png", f"no run or image '{'x' * 1000}'"),
@@ -286,7 +310,10 @@ MISTAKES = {
 def test_a_mistake_is_named_and_nothing_is_written(tmp_path, copy, predict, monkeypatch, name):
     copy("own")
     save(GREY, tmp_path / "good.png")
-    (copy("own", "other") / "predicted.png").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    with (tmp_path / "large").open("wb") as file:
+        file.write(PNG)
+        file.truncate(2**40)
     monkeypatch.chdir(tmp_path)
     before, (arguments, word) = sorted(tmp_path.rglob("*")), MISTAKES[name]
     assert word in predict(*arguments.split(), status=2)

@@ -36,5 +36,5 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch, kind, name):
     assert main([*run, *kind]) == 2
     error = capsys.readouterr().err
     assert re.fullmatch(
-        rf"train\.py: error: cannot write the run to {re.escape(str(tmp_path / 'run'))}: No space.*\n", error
+        rf".*: error: cannot write the run to {re.escape(str(tmp_path / 'run'))}: No space.*\n", error
     )

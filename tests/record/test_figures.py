@@ -103,6 +103,22 @@ def test_predictions_show_right_and_wrong_by_sign_and_line_and_colour():
     assert f"{(case.labels == case.guesses)[:10].sum()} right" in figure.get_suptitle()
 
 
+@pytest.mark.parametrize("n", [13, 3, 1])
+def test_own_images_are_drawn_with_their_most_probable_classes(n):
+    case = make_case(n)
+    figure = figures.own_images(case.images, [f"{i}.png" for i in range(n)], case.p, CLASSES, 255)
+    panels = list(zip(figure.axes[::2], figure.axes[1::2], strict=True))
+    assert len(panels) == min(n, 10)
+    for i, ((left, ax), p) in enumerate(zip(panels, case.p.tolist(), strict=False)):
+        assert np.array_equal(left.images[0].get_array(), case.images[i, 0])
+        assert (left.images[0].get_clim(), left.get_title()) == ((0, 255), f"{i}.png")
+        ranked = sorted(zip(p, CLASSES, strict=True), reverse=True)
+        assert [bar.get_width() for bar in ax.patches] == [share for share, _ in ranked]
+        assert [label.get_text() for label in ax.get_yticklabels()] == [name for _, name in ranked]
+        assert [text.get_text() for text in ax.texts] == [f"{share:.1%}" for share, _ in ranked]
+    pixels(figure)
+
+
 @pytest.mark.parametrize(("n", "shown"), [(130, 10), (8, 3), (1, 0)])
 def test_mistakes_are_the_most_confident_wrong_predictions(n, shown):
     case = make_case(n)
@@ -195,13 +211,20 @@ def test_drift_is_drawn_on_an_axis_that_is_logarithmic_above_zero(drifts):
 
 @pytest.mark.parametrize(("most", "scale"), [(4.9, "linear"), (100.0, "log")])
 def test_sweep_draws_every_value_and_says_what_diverged(most, scale):
+    ends = {"lr=0.01": (0.01, 0.7, 0.0), "lr=0.1": (0.1, 0.8, 0.1)}
     losses = {"lr=0.01": [2.0, 1.5, 1.2], "lr=0.1": [1.0, 0.7, 0.5], "lr=1": [most, 4.0, np.nan], "lr=10": [np.inf]}
-    figure = figures.sweep(losses, "learning rates")
+    figure = figures.sweep(losses, "learning rates", [ends], ("lr", "test accuracy"))
     pixels(figure)
     names = ["lr=0.01", "lr=0.1", "lr=1 (diverged)", "lr=10 (diverged)"]
     values = (np.where(np.isfinite(values), values, np.nan) for values in losses.values())
     ax = assert_lines(figure, dict(zip(names, values, strict=True)))[0].axes
     assert ax.get_yscale() == scale
+    right = figure.axes[1]
+    (line, *marks), (deviation,) = right.lines, right.collections
+    assert line.get_xydata().tolist() == [list(end[:2]) for end in ends.values()]
+    assert deviation.get_segments()[0][:, 1].tolist() == pytest.approx([0.7, 0.9])
+    assert [mark.get_color() for mark in marks[:2]] == [line.get_color() for line in ax.lines[:2]]
+    assert (right.get_xscale(), right.get_xlabel(), right.get_title()) == ("log", "lr", "test accuracy")
     low, high = ax.get_ylim()
     assert sum(low <= tick <= high for tick in ax.get_yticks()) >= 2
 
@@ -225,6 +248,7 @@ def test_odd_data_is_drawn_as_wide_as_tensorboard_shows_images(name):
     some = "no results" not in name
     results = {key: make_results(2) for key in case.classes if some}
     drawn = [figures.samples(case.images, case.labels, case.classes, 255), figures.predictions(*case.judged)]
+    drawn += [figures.own_images(case.images, case.classes * len(case.p), case.p, case.classes, 255)]
     drawn += [figures.mistakes(*case.judged), figures.confusion(case.counts, case.classes)]
     drawn += [figures.weights(case.W, *case.images.shape[2:], case.classes, title), figures.modes(results)]
     drawn += [figures.curves(make_results(2 * some), title), figures.drift([(1e-8, 1e-9)] * some)]
