@@ -29,7 +29,7 @@ KINDS |= {"images": (Images, 1000), "disks": (Disks, 200)}
 
 def soak(kind: str, seed: int, wanted: int, number: int | None = None) -> tuple[Counter, dict[str, list[str]]]:
     """Attack until as much is counted as wanted; return the counts and, alike ones together, the faults."""
-    counts, faults = Counter(), {}
+    counts, faults, told = Counter(), {}, time.monotonic()
     with tempfile.TemporaryDirectory() as root:
         attack = KINDS[kind][0](Path(root))
         numbers = range(2 * wanted) if number is None else [number]
@@ -45,6 +45,9 @@ def soak(kind: str, seed: int, wanted: int, number: int | None = None) -> tuple[
                     alike.append(f"--seed {seed} --case {kind} {number}: {text}")
                     if len(alike) == 1:
                         print(alike[0], flush=True)
+            if time.monotonic() > told + 60:
+                told = time.monotonic()
+                print(f"{kind}: {sum(counts.values())} of {wanted}", flush=True)
     return counts, faults
 
 

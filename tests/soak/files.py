@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import random
+import re
 import shutil
 import struct
 from collections import Counter
@@ -112,7 +113,7 @@ class Files:
         # What was changed with care may be another model; what was damaged may not.
         if ended.status == 0 and what in ("checkpoint.pt", "metrics.csv"):
             title, *answer = ended.out.splitlines()
-            epoch = title.split(" ")[-2]
+            epoch = "".join(re.findall(r"after epoch (\d+) ", title))
             right = rows(run) == self.resumed if command == "resume" else answer == self.predicted[epoch]
             if not right:
                 raise FaultError(f"{what}, {command}: another result: {ended.out}")
