@@ -162,7 +162,7 @@ def _summarize_sweep(sweep: "Sweep") -> int:
 
 def _cells(sweep: "Sweep", names: list[str], columns: Iterable[str]) -> Iterator[str]:
     """The mean of each column over members that differ only in their seed, and what they lack."""
-    from d2l_softmax.experiment.sweep import mean_and_deviation
+    from d2l_softmax.experiment.ranking import mean_and_deviation
 
     judged = [name for name in names if not sweep.lacks(name)] or [name for name in names if sweep.results[name]]
     for column in columns:

@@ -1,12 +1,13 @@
 """Runs that belong together in one folder, the members of a comparison or a sweep, and how to restore them."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.job import Job, Setup, describe_data
-from d2l_softmax.experiment.settings import Settings
+from d2l_softmax.experiment.settings import SWEPT, Settings
 from d2l_softmax.record.checkpoint import LAST, PREVIOUS, load_good, restore
 from d2l_softmax.record.run_folder import CONFIG, create_run_folder, write_config, writing
 
@@ -25,11 +26,21 @@ class Group(NamedTuple):
     members: dict[str, Settings]
     diverged: dict[str, int]
 
+    def values(self, name: str) -> dict[str, float]:
+        """The settings that set a member of a sweep apart."""
+        return {setting: getattr(self.members[name], setting) for setting in varied_in(self.members.values())}
+
     def write(self, setup: Setup) -> None:
         """Write `config.json`."""
         members = {name: asdict(settings) for name, settings in self.members.items()}
         data = describe_data(setup.dataset, setup.sha256)
         write_config(self.folder, {"kind": self.kind, "members": members, "diverged": self.diverged, "data": data})
+
+
+def varied_in(combinations: Iterable[Settings]) -> list[str]:
+    """The settings of a sweep that have more than one value."""
+    combinations = list(combinations)
+    return [setting for setting in SWEPT if len({getattr(settings, setting) for settings in combinations}) > 1]
 
 
 def create_group(kind: str, label: str, members: dict[str, Settings], setup: Setup) -> Group:
