@@ -1,5 +1,7 @@
 import csv
 import re
+import signal
+import sys
 from collections import defaultdict
 
 import numpy as np
@@ -10,6 +12,7 @@ from torch.testing import assert_close
 from torch.utils._pytree import tree_leaves
 
 from d2l_softmax.commands.train import main
+from d2l_softmax.experiment import sweep
 from d2l_softmax.record.recorder import PICTURES
 from tests.soak import rows
 
@@ -152,3 +155,29 @@ def test_only_the_best_member_has_the_pictures_of_a_run(tmp_path, capsys):
     (folder / best / "weights.png").unlink()
     assert main(["--resume", str(folder)]) == 0
     assert {name: (folder / best / name).read_bytes() for name in pictures} == before
+
+
+def test_seeds_that_diverge_or_have_not_begun_are_named(tmp_path, capsys, monkeypatch):
+    calls = []
+
+    def train_stack(names, *others, original=sweep._train_stack):
+        if calls:
+            signal.raise_signal(signal.SIGINT)
+        calls.append(names)
+        original(names, *others)
+
+    monkeypatch.setattr(sweep, "_train_stack", train_stack)
+    lrs = ["--lr", "0.1", "1e20", "--weight-decay", "1e5", "0", "--seed", "1", "2"]
+    assert run(tmp_path, "sweep", *lrs) == 130
+    out = capsys.readouterr().out
+    assert re.search(r"^lr=0.1,weight_decay=0 .* 0\.\d{4}  lr=0.1,weight_decay=0,seed=2 not begun$", out, re.M)
+    assert re.search(r"^lr=0.1,weight_decay=100000 .*seed=1 diverged in epoch \d; .*,seed=2 not begun$", out, re.M)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_shows_how_far_a_sweep_is(tmp_path, capsys, monkeypatch, terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert run(tmp_path, "sweep", "--lr", "0.1", "0.2") == 0
+    out, err = capsys.readouterr()
+    assert ("0/2" in err, bool(err)) == (terminal, terminal)
+    assert "lr=0.1, lr=0.2: trained together" in out
