@@ -127,18 +127,20 @@ def restore(
         )
     try:
         history = tuple(EpochResult(*result) for result in checkpoint["history"])
-        if [result.epoch for result in history] != list(range(1, checkpoint["epoch"] + 1)):
+        epochs = [result.epoch for result in history]
+        if len(epochs) != checkpoint["epoch"] or epochs != list(range(1, len(epochs) + 1)):
             raise ValueError("its history is not that of its epochs")
-        if any(type(figure) is not float for result in history for figure in result[1:] if figure is not None):
+        figures = [result[1:6] if None in result[6:] else result[1:] for result in history]
+        if any(type(figure) is not float for of_epoch in figures for figure in of_epoch):
             raise TypeError("its history has other figures than numbers")
-        if _shapes(checkpoint["updater"]) not in ([], [p.shape for p in learner.parameters()]):
-            raise ValueError("its updater is of other parameters")
+        expected = _state_after_a_step(learner)
+        # What is no tensor is as the settings say.
+        updater = checkpoint["updater"] | {k: v for k, v in expected.items() if k == "param_groups"}
+        if _layout(updater) != _layout(expected):
+            raise ValueError("its updater is another one")
         learner.W.copy_(W)
         learner.b.copy_(b)
-        hyperparameters = [group | {} for group in learner.updater.param_groups]
-        learner.updater.load_state_dict(checkpoint["updater"])
-        for group, own in zip(learner.updater.param_groups, hyperparameters, strict=True):
-            group.update(own)  # they are those of the settings
+        learner.updater.load_state_dict(updater)
         generator.set_state(checkpoint["order"])
         torch.set_rng_state(checkpoint["random"])
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -152,9 +154,19 @@ def restore(
     return history
 
 
-def _shapes(state: Any) -> list[torch.Size]:
-    """The shapes of all tensors in the state of an updater."""
-    if isinstance(state, torch.Tensor):
-        return [state.shape]
-    values = state.values() if isinstance(state, dict) else state if isinstance(state, list) else []
-    return [shape for value in values for shape in _shapes(value)]
+def _state_after_a_step(learner: Learner) -> dict[str, Any]:
+    """The state of the updater as any step leaves it. It may change the weights."""
+    for p in learner.parameters():
+        p.grad = torch.zeros_like(p)
+    learner.updater.step()
+    learner.updater.zero_grad()
+    return learner.updater.state_dict()
+
+
+def _layout(state: Any) -> Any:
+    """The state of an updater with the shape, type and layout of each tensor in its place."""
+    if isinstance(state, dict):
+        return {name: _layout(value) for name, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return [_layout(value) for value in state]
+    return (state.shape, state.dtype, state.layout) if isinstance(state, torch.Tensor) else state

@@ -171,11 +171,13 @@ def test_a_file_with_the_types_of_a_checkpoint_is_read(tmp_path):
         ({"b": torch.zeros(4)}, "weights"),
         ({"updater": {"nonsense": 1}}, "not one of this run"),
         ({"updater": {"velocities": [torch.zeros(6, 3), torch.zeros(())]}}, "not one of this run"),
+        ({"history": [(1, *[None] * 7), *map(tuple, results(3)[1:])]}, "not one of this run"),
         ({"history": [(1, *"abcde"), *map(tuple, results(3)[1:])]}, "not one of this run"),
         ({"order": torch.zeros(3)}, "not one of this run"),
         ({"random": torch.zeros(3)}, "not one of this run"),
         ({"history": [(1,)]}, "not one of this run"),
         ({"epoch": 2}, "not one of this run"),
+        ({"epoch": 10**30}, "not one of this run"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(written, change, message):
