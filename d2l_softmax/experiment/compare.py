@@ -97,12 +97,13 @@ def train_comparison(group: Group, setup: Setup) -> Comparison:
     folder, modes = group.folder, list(group.members)
     with writing(folder), locked(folder), ExitStack() as stack:
         jobs = {mode: make_job(settings, setup) for mode, settings in group.members.items()}
-        jobs = restore_together(jobs, folder)
+        drifts = _read_drifts(folder / "drift.csv")
+        jobs = restore_together(jobs, folder, at_most=len(drifts))
         first = jobs[modes[0]]
         twin = _twin(first)
         twin_epochs = twin.epochs()
         done = len([next(twin_epochs) for _ in first.history])
-        drifts = _read_drifts(folder / "drift.csv")[:done]
+        del drifts[done:]
         results_of = {mode: list(job.history) for mode, job in jobs.items()}
         print(headline(" and ".join(modes), first))
         print(f"the figures of {modes[0]}, and the largest difference between any two modes")

@@ -8,6 +8,7 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from d2l_softmax.commands.train import main
+from tests.soak import rows
 
 SWEEP, COMPARE = ["--lr", "0.1", "0.2"], ["--mode", "compare", "--modes", "scratch,manual"]
 
@@ -38,3 +39,16 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch, kind, name):
     assert re.fullmatch(
         rf".*: error: cannot write the run to {re.escape(str(tmp_path / 'run'))}: No space.*\n", error
     )
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_a_comparison_that_was_killed_before_its_own_record_of_an_epoch_has_that_epoch_again(tmp_path, lost):
+    compare = ["--dataset", "digits", "--no-figures", "--logdir", str(tmp_path), *COMPARE, "--run-name"]
+    assert main([*compare, "killed", "--epochs", "3"]) == 0
+    drift = tmp_path / "killed" / "drift.csv"
+    drift.write_text("".join(drift.read_text().splitlines(keepends=True)[:-lost]))
+    assert main(["--resume", str(tmp_path / "killed"), "--epochs", "5"]) == 0
+    assert main([*compare, "whole", "--epochs", "5"]) == 0
+    assert drift.read_text() == (tmp_path / "whole" / "drift.csv").read_text()
+    for mode in ("scratch", "manual"):
+        assert rows(tmp_path / "killed" / mode) == rows(tmp_path / "whole" / mode)
