@@ -2,7 +2,6 @@
 
 import csv
 import itertools
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -100,8 +99,7 @@ def train_comparison(group: Group, setup: Setup) -> Comparison:
         drifts = _read_drifts(folder / "drift.csv")
         jobs = restore_together(jobs, folder, at_most=len(drifts))
         first = jobs[modes[0]]
-        twin = _twin(first)
-        twin_epochs = twin.epochs()
+        twin_epochs = (twin := _twin(first)).epochs()
         done = len([next(twin_epochs) for _ in first.history])
         del drifts[done:]
         results_of = {mode: list(job.history) for mode, job in jobs.items()}
@@ -114,9 +112,9 @@ def train_comparison(group: Group, setup: Setup) -> Comparison:
         written = CsvFile(folder / "drift.csv", ["epoch", *Drift._fields], ((e, *d) for e, d in enumerate(drifts, 1)))
 
         def after_epoch(results: dict[str, EpochResult]) -> None:
-            for mode, result in results.items():
-                results_of[mode].append(result)
-            trained = {mode: (jobs[mode].learner, results[mode]) for mode in modes}
+            for mode in modes:
+                results_of[mode].append(results[mode])
+            trained = [(jobs[mode].learner, results[mode]) for mode in modes]
             drifts.append(drift := _drift(trained, twin, next(twin_epochs)))
             written.add([len(drifts), *drift])
             points = {"in a weight": drift.weights, "in a loss": drift.loss}
@@ -125,16 +123,13 @@ def train_comparison(group: Group, setup: Setup) -> Comparison:
 
         comparison = Comparison(folder, modes, drifts)
         with Stop() as stop:
-            record(jobs, _side_by_side(jobs), folder, after_epoch, stop)
+            side_by_side = zip(*(job.epochs() for job in jobs.values()), strict=True)
+            epochs = (dict(zip(jobs, results, strict=True)) for results in side_by_side)
+            record(jobs, epochs, folder, after_epoch, stop)
             log.writer.add_text("comparison", _explanation(comparison), len(drifts))
             if first.settings.figures:
                 _draw(folder, log, results_of, drifts)
     return comparison._replace(stopped_by=stop.signum)
-
-
-def _side_by_side(jobs: dict[str, Job]) -> Iterator[dict[str, EpochResult]]:
-    for results in zip(*(job.epochs() for job in jobs.values()), strict=True):
-        yield dict(zip(jobs, results, strict=True))
 
 
 def _read_drifts(path: Path) -> list[Drift]:
@@ -172,10 +167,10 @@ def _twin(job: Job) -> Job:
     return twin
 
 
-def _drift(trained: dict[str, tuple[Learner, EpochResult]], twin: Job, twin_result: EpochResult) -> Drift:
+def _drift(trained: list[tuple[Learner, EpochResult]], twin: Job, twin_result: EpochResult) -> Drift:
     """How far the modes are apart, and how far rounding may take them, judged by how far the twin has strayed."""
-    apart = [_distance(one, other) for one, other in itertools.combinations(trained.values(), 2)]
-    learner, result = first = next(iter(trained.values()))
+    apart = [_distance(one, other) for one, other in itertools.combinations(trained, 2)]
+    learner, result = first = trained[0]
     strayed = _distance(first, (twin.learner, twin_result))
     least = LEAST_ROUNDINGS * torch.finfo(learner.W.dtype).eps
     sizes = float(learner.W.abs().max()), max(result.train_loss, result.test_loss)

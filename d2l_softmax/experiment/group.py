@@ -79,8 +79,8 @@ def read_group(folder: Path, config: dict[str, Any]) -> Group:
 def restore_together(jobs: dict[str, Job], folder: Path, at_most: float = math.inf) -> dict[str, Job]:
     """Put jobs that are trained side by side into the state after the last epoch that all of them have recorded.
 
-    They can be killed between one checkpoint and the next, so some may be one epoch ahead. `at_most` is the last epoch
-    that has been recorded of the group itself.
+    They can be killed between one checkpoint and the next, so some may be one epoch ahead. `at_most` is the last
+    epoch that has been recorded of the group itself.
     """
     saved = {name: {state["epoch"]: (state, path) for state, path in load_good(folder / name)} for name in jobs}
     epoch = min([at_most, *(max(of, default=0) for of in saved.values())])
