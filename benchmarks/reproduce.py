@@ -30,7 +30,7 @@ from d2l_softmax import UserError, concise, cross_entropy, evaluate, load_datase
 from d2l_softmax.commands.command_line import Parser, run_command
 from d2l_softmax.experiment.job import Setup, make_job
 from d2l_softmax.initialisers import zeros
-from d2l_softmax.record import figures
+from d2l_softmax.record import pictures
 from d2l_softmax.training import run_epoch
 from examples import line_fit
 
@@ -206,10 +206,10 @@ def draw(name: str, found: Found, path: Path) -> None:
     """Draw the curves of a run, or the training losses of several."""
     title, labels = f"{name}, seed {SEED}", list(EXPERIMENTS[name].runs)
     if labels == [""]:
-        figures.save(figures.curves(found["epochs"], title), path)
+        pictures.save(pictures.curves(found["epochs"], title), path)
     else:
         losses = {label: [epoch.train_loss for epoch in found[f"{label}: epochs"]] for label in labels}
-        figures.save(figures.sweep(losses, title), path)
+        pictures.save(pictures.sweep(losses, title), path)
 
 
 def reproduce(data_dir: Path, only: Sequence[str] | None, seeds: int | None, out: Path | None) -> int:

@@ -69,7 +69,7 @@ def draw(result: dict, path: Path) -> None:
     """A bar for each contestant, on a logarithmic axis."""
     from matplotlib.figure import Figure
 
-    from d2l_softmax.record import figures
+    from d2l_softmax.record import pictures
 
     medians = dict(sorted(result["seconds"].items(), key=lambda item: -item[1]))
     figure = Figure(figsize=(6.4, 3.6), dpi=100, layout="constrained")
@@ -80,7 +80,7 @@ def draw(result: dict, path: Path) -> None:
     ax.set_xscale("log")
     ax.set_xlim(right=max(medians.values()) * 2.5)
     ax.set_xlabel("seconds per epoch of Fashion-MNIST, training plus evaluation")
-    figures.save(figure, path)
+    pictures.save(figure, path)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -86,7 +86,7 @@ def accuracy(y_hat: Tensor, y: Tensor) -> Tensor:
 
 
 @contextmanager
-def _in_mode(net: Any, training: bool) -> Iterator[None]:
+def in_mode(net: Any, training: bool) -> Iterator[None]:
     """Put an `nn.Module` into train or eval mode for the block; other networks have no modes."""
     before = getattr(net, "training", None)
     if before is None:
@@ -207,7 +207,7 @@ def train_epoch(
 def take_steps(net: Net, train_iter: Batches, loss: Loss, updater: Any, backward: Callable) -> Tally:
     """Take the steps of `train_epoch` without reading anything from the device."""
     tally = Tally()
-    with _in_mode(net, training=True):
+    with in_mode(net, training=True):
         for X, y in train_iter:
             logits = net(X)
             losses = _per_sample(loss(logits, y), y)
@@ -228,7 +228,7 @@ def evaluate(net: Net, data_iter: Batches, loss: Loss) -> tuple[float, float]:
         ValueError: `data_iter` is empty, or `loss` returns values of another shape.
     """
     tally = Tally()
-    with _in_mode(net, training=False):
+    with in_mode(net, training=False):
         for X, y in data_iter:
             logits = net(X)
             tally.add(_per_sample(loss(logits, y), y), logits, y)
@@ -243,7 +243,7 @@ def evaluate_accuracy(net: Net, data_iter: Batches) -> float:
         ValueError: `data_iter` is empty.
     """
     sums = Accumulator(2)
-    with _in_mode(net, training=False):
+    with in_mode(net, training=False):
         for X, y in data_iter:
             sums.add(accuracy(net(X), y), len(y))
     return _means(sums)[0]

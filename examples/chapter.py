@@ -19,7 +19,7 @@ from torch import nn
 if Path.cwd().name == "examples":  # where Jupyter starts this notebook in a checkout
     os.chdir("..")
 from d2l_softmax import BatchIterator, concise, cross_entropy, load_dataset, scratch, softmax, train, train_epoch
-from d2l_softmax.record import figures
+from d2l_softmax.record import pictures
 
 # %matplotlib inline
 batch_size, lr, num_epochs, seed = 256, 0.1, 5, 326
@@ -33,7 +33,7 @@ data = load_dataset("auto", os.environ.get("D2L_SOFTMAX_DATA", "data"))
 num_inputs, num_outputs = data.num_inputs, len(data.classes)
 print(f"{data.name}: {tuple(data.train_images.shape)} to train on, {tuple(data.test_images.shape)} to test on")
 print(f"{num_inputs} pixels, {num_outputs} classes: {', '.join(data.classes)}")
-figures.samples(data.train_images[:10], data.train_labels[:10], data.classes, data.max_value)
+pictures.samples(data.train_images[:10], data.train_labels[:10], data.classes, data.max_value)
 
 
 # %% [markdown]
@@ -85,7 +85,7 @@ def curves(title):
     def draw(result):
         results.append(result)
         clear_output(wait=True)
-        display(figures.curves(results, f"{title}: test accuracy {result.test_accuracy:.4f}"))
+        display(pictures.curves(results, f"{title}: test accuracy {result.test_accuracy:.4f}"))
 
     return draw
 
@@ -99,8 +99,8 @@ results = train(net, *load_data(), cross_entropy, num_epochs, updater, listeners
 
 # %%
 X, y = next(iter(test_iter))
-display(figures.weights(W, *X.shape[2:], data.classes, "The weights of each class"))
-figures.predictions(data.test_images, y, softmax(net(X)), data.classes, data.max_value)
+display(pictures.weights(W, *X.shape[2:], data.classes, "The weights of each class"))
+pictures.predictions(data.test_images, y, softmax(net(X)), data.classes, data.max_value)
 
 # %% [markdown]
 # ## 3.7 Concisely
@@ -131,9 +131,9 @@ deep_results = train(deep, *load_data(), loss, num_epochs, updater, listeners=[c
 
 | book | ours | difference |
 | --- | --- | --- |
-| `load_data_fashion_mnist(batch_size, resize)` | the same, with `resize=` | decodes the images once and keeps them on the device |
+| `load_data_fashion_mnist(batch_size, resize)` | the same | `resize=` by name; keeps the decoded images on the device |
 | `get_fashion_mnist_labels(labels)` | `data.classes[label]` | |
-| `show_images(…)` | `figures.samples(images, labels, classes, max_value)` | |
+| `show_images(…)` | `pictures.samples(images, labels, classes, max_value)` | |
 | `net(X)` | `scratch.Net(W, b)` | the book's returns probabilities, ours logits |
 | `softmax(X)` | the same | ours subtracts the maximum |
 | `cross_entropy(y_hat, y)` | `cross_entropy_of_probabilities(y_hat, y)` | |
@@ -144,8 +144,8 @@ deep_results = train(deep, *load_data(), loss, num_epochs, updater, listeners=[c
 | `sgd(params, lr, batch_size)` | `scratch.SGD(params, lr)` | an object that uses the gradient of the mean loss |
 | `train_epoch_ch3(net, train_iter, loss, updater)` | `train_epoch`, the same arguments | |
 | `train_ch3(net, train_iter, test_iter, loss, num_epochs, updater)` | `train`, the same arguments | listeners draw |
-| `Animator(…)` | `figures.curves(results, title)` | draws one figure; see `curves` above |
-| `predict_ch3(net, test_iter, n)` | `figures.predictions(images, labels, probabilities, …)` | draws ten images |
+| `Animator(…)` | `pictures.curves(results, title)` | draws one figure; see `curves` above |
+| `predict_ch3(net, test_iter, n)` | `pictures.predictions(images, labels, probabilities, …)` | draws ten images |
 | `try_gpu(i)` | the same | ours is where data and weights go by default |
 
 Two habits from the book need care. There the network ends in softmax, but `cross_entropy` here takes logits. Together

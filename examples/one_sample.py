@@ -18,7 +18,7 @@ if Path.cwd().name == "examples":  # where a notebook starts
     os.chdir("..")
 from d2l_softmax import BatchIterator, cross_entropy, evaluate, load_dataset, scratch, softmax, train_epoch
 from d2l_softmax.initialisers import uniform
-from d2l_softmax.record import figures
+from d2l_softmax.record import pictures
 
 # %matplotlib inline
 parser = argparse.ArgumentParser("examples.one_sample")
@@ -42,7 +42,7 @@ p, loss = softmax(logits).detach(), cross_entropy(logits, y)
 for name, o_j, p_j in zip(data.classes, logits[0], p[0], strict=True):
     print(f"class {name}: logit {o_j:7.3f}, probability {p_j:.4f}")
 print(f"loss {loss.item():.4f} of training image {i} of {data.name}")
-figures.predictions(data.train_images, labels, softmax(net(images)).detach(), data.classes, data.max_value)
+pictures.predictions(data.train_images, labels, softmax(net(images)).detach(), data.classes, data.max_value)
 
 # %% [markdown]
 # As l = log Σ_k exp(o_k) − o_y, its gradient with respect to the logits is g_j = ∂l/∂o_j = p_j − [j = y]. By the
@@ -53,7 +53,7 @@ g = p - one_hot(y, len(data.classes))
 dW, db = X.flatten(1).T @ g, g[0]
 loss.sum().backward()
 print(f"by hand and by autograd: apart by at most {max((W.grad - dW).abs().max(), (b.grad - db).abs().max()):.1e}")
-figures.weights(-lr * dW, *X.shape[2:], data.classes, "What a step adds to the weights: −lr ∂l/∂W")
+pictures.weights(-lr * dW, *X.shape[2:], data.classes, "What a step adds to the weights: −lr ∂l/∂W")
 
 # %% [markdown]
 # A step against the gradient, W ← W − lr ∂l/∂W and b ← b − lr ∂l/∂b, moves the logits of its image by
@@ -88,4 +88,4 @@ print("test loss {:.4f}, accuracy {:.4f} before the epoch".format(*evaluate(net,
 train_epoch(net, train_iter, cross_entropy, scratch.SGD([W, b], lr))
 print("test loss {:.4f}, accuracy {:.4f} after it".format(*evaluate(net, test_iter, cross_entropy)))
 p = softmax(net(data.test_images / data.max_value)).detach()
-figures.predictions(data.test_images, data.test_labels, p, data.classes, data.max_value)
+pictures.predictions(data.test_images, data.test_labels, p, data.classes, data.max_value)

@@ -100,11 +100,11 @@ def test_the_chapter_needs_only_what_is_installed_and_jupyter():
 
 def test_the_names_of_the_table_are_there():
     from d2l_softmax import scratch
-    from d2l_softmax.record import figures
+    from d2l_softmax.record import pictures
 
     rows = [row.split("|")[1:3] for row in re.findall(r"^\| .*\|$", SCRIPT.read_text(), re.M)][2:]
     names = [re.search(r"`([\w.]+)", book if ours.strip() == "the same" else ours)[1] for book, ours in rows]
-    places = {"figures": figures, "scratch": scratch, "data": load_dataset("digits")}
+    places = {"pictures": pictures, "scratch": scratch, "data": load_dataset("digits")}
     for name in names:
         place, _, attribute = name.rpartition(".")
         assert hasattr(places.get(place, d2l_softmax), attribute), name

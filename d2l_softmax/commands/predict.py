@@ -208,10 +208,10 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _save(figure: "Figure", path: Path) -> str:
     """Write a picture and return where it is, to be printed; where that is not possible, warn."""
-    from d2l_softmax.record import figures
+    from d2l_softmax.record import pictures
 
     try:
-        figures.save(figure, path)
+        pictures.save(figure, path)
     except OSError as error:
         warnings.warn(f"cannot write {path}: {error.strerror or error}", stacklevel=2)
         return ""
@@ -231,7 +231,7 @@ def _tell_apart(paths: list[Path]) -> tuple[Path | None, list[Path]]:
 
 def _classify_images(run: Classifier, paths: list[Path], invert: bool) -> tuple[list[list[str]], Tensor, "Figure"]:
     """Names, probabilities and a picture of one's own images."""
-    from d2l_softmax.record import figures
+    from d2l_softmax.record import pictures
 
     *size, max_value = (run.data[name] for name in ("height", "width", "max_value"))
     images = torch.stack([read_image(path, *size, max_value, invert) for path in paths])
@@ -243,13 +243,13 @@ def _classify_images(run: Classifier, paths: list[Path], invert: bool) -> tuple[
         advice = "leave out --invert" if invert else "try --invert, which exchanges black and white"
         warnings.warn(f"the background is light in {light}, but dark in the training images: {advice}", stacklevel=2)
     probabilities, names = run.probabilities(images), [path.name for path in paths]
-    drawn = figures.own_images(images, names, probabilities, run.data["classes"], max_value)
+    drawn = pictures.own_images(images, names, probabilities, run.data["classes"], max_value)
     return [[str(path)] for path in paths], probabilities, drawn
 
 
 def _classify_test_images(run: Classifier, data_dir: str | None) -> tuple[list[list[str]], Tensor, "Figure"]:
     """Numbers and true classes, probabilities and a picture of the first test images."""
-    from d2l_softmax.record import figures
+    from d2l_softmax.record import pictures
 
     # What `auto` stood for then need not be what it stands for now.
     name = run.data["name"] if run.settings.dataset == "auto" else run.settings.dataset
@@ -263,5 +263,5 @@ def _classify_test_images(run: Classifier, data_dir: str | None) -> tuple[list[l
         )
     images, labels, classes = dataset.test_images[:COUNT], dataset.test_labels[:COUNT], run.data["classes"]
     probabilities = run.probabilities(images)
-    drawn = figures.predictions(images, labels, probabilities, classes, run.data["max_value"])
+    drawn = pictures.predictions(images, labels, probabilities, classes, run.data["max_value"])
     return [[str(i), classes[k]] for i, k in enumerate(labels)], probabilities, drawn

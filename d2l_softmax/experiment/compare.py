@@ -151,11 +151,11 @@ def _explanation(comparison: Comparison) -> str:
 
 
 def _draw(folder: Path, log: EventLog, results_of: dict[str, list[EpochResult]], drifts: list[Drift]) -> None:
-    from d2l_softmax.record import figures
-    from d2l_softmax.record.pictures import show
+    from d2l_softmax.record import pictures
+    from d2l_softmax.record.report import show
 
-    show(folder / "modes.png", log.writer, "all modes", figures.modes(results_of), len(drifts))
-    show(folder / "drift.png", log.writer, "drift", figures.drift([drift[:2] for drift in drifts]), len(drifts))
+    show(folder / "modes.png", log.writer, "all modes", pictures.modes(results_of), len(drifts))
+    show(folder / "drift.png", log.writer, "drift", pictures.drift([drift[:2] for drift in drifts]), len(drifts))
 
 
 def _twin(job: Job) -> Job:

@@ -13,7 +13,7 @@ from d2l_softmax.data.batches import BatchIterator, block_size
 from d2l_softmax.data.datasets import Dataset, load_dataset, split_validation
 from d2l_softmax.device import resolve_device
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.schedule import SCHEDULES
+from d2l_softmax.experiment.lr_schedule import SCHEDULES
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.initialisers import INITIALISERS
 from d2l_softmax.modes import MODES

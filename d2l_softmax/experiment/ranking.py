@@ -70,7 +70,7 @@ def write_table(sweep: Sweep) -> None:
 
 def draw(sweep: Sweep) -> None:
     """Draw the losses of every combination and, by the first setting that varies, the figure that it is judged by."""
-    from d2l_softmax.record import figures
+    from d2l_softmax.record import pictures
 
     group, losses, lines = sweep.group, {}, defaultdict(dict)
     varied = list(_without_seed(group.values(next(iter(group.members)))))
@@ -83,7 +83,7 @@ def draw(sweep: Sweep) -> None:
     averaged = "" if len(losses) == len(group.members) else ", mean ± standard deviation over the seeds"
     title = (", ".join(varied) or "one setting") + averaged
     labels = varied[0] if varied else "", sweep.measure.replace("_", " ")
-    figures.save(figures.sweep(losses, title, list(lines.values()), labels), group.folder / "sweep.png")
+    pictures.save(pictures.sweep(losses, title, list(lines.values()), labels), group.folder / "sweep.png")
 
 
 def _without_seed(values: dict[str, float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from d2l_softmax.data.catalogue import DATASETS
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.schedule import SCHEDULES
+from d2l_softmax.experiment.lr_schedule import SCHEDULES
 from d2l_softmax.initialisers import INITIALISERS
 from d2l_softmax.modes import MODES
 

@@ -6,12 +6,13 @@ import torch
 
 from d2l_softmax.data.datasets import Dataset
 from d2l_softmax.record import checkpoint
-from d2l_softmax.record.files import CsvFile, replace
+from d2l_softmax.record.files import replace
+from d2l_softmax.record.metrics import MetricsFile
 from d2l_softmax.record.run_folder import write_config
 from d2l_softmax.record.tensorboard import EventLog
 from d2l_softmax.training import Batches, EpochResult, Learner
 
-METRICS, SCORES = "metrics.csv", "scores.txt"
+SCORES = "scores.txt"
 PICTURES = ("samples", "weights", "curves", "predictions", "mistakes", "confusion")
 
 
@@ -46,8 +47,7 @@ class Recorder:
         write_config(folder, config)
         for name in (SCORES, *(f"{picture}.png" for picture in PICTURES)):
             (folder / name).unlink(missing_ok=True)
-        self.columns = EpochResult._fields if validation else EpochResult._fields[:6]
-        self.metrics = CsvFile(folder / METRICS, self.columns, map(self._row, history))
+        self.metrics = MetricsFile(folder, history, validation)
         self.event_log = EventLog(folder, len(history))
         settings = [f"| {name} | {value} |" for name, value in config["settings"].items() if value is not None]
         self.event_log.writer.add_text("settings", "\n".join(["| setting | value |", "| --- | --- |", *settings]), 0)
@@ -57,19 +57,16 @@ class Recorder:
     def __call__(self, result: EpochResult) -> None:
         """Record one epoch. The checkpoint comes last: what it says is done has been written everywhere else."""
         self.history.append(result)
-        self.metrics.add(self._row(result))
+        self.metrics(result)
         self.event_log(result)
         # TensorBoard's bins end at 1e20, and weights that are all beyond it would be an error.
         self.event_log.writer.add_histogram("weights", self.learner.W.clamp(-1e19, 1e19), result.epoch)
         checkpoint.save(self.folder, self.learner, self.generator, self.history)
 
-    def _row(self, result: EpochResult) -> tuple:
-        return result[: len(self.columns)]
-
     def draw(self, dataset: Dataset, test_iter: Batches) -> None:
         """Draw the pictures of a run that has ended."""
         # Imported only where there are pictures: matplotlib takes as long as several epochs.
-        from d2l_softmax.record.pictures import draw_run
+        from d2l_softmax.record.report import draw_run
 
         scores = draw_run(self.folder, self.event_log.writer, dataset, self.learner, test_iter, self.history)
         self.event_log.writer.flush()

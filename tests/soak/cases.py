@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torchvision.datasets  # noqa: F401
 
 import d2l_softmax.experiment.resume
-import d2l_softmax.record.pictures  # noqa: F401
+import d2l_softmax.record.report  # noqa: F401
 
 SECONDS = 20  # after which a case hangs
 # What a case may take beyond what is usual, and twice the size of what it reads.

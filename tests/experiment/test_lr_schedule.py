@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR
 
-from d2l_softmax.experiment.schedule import SCHEDULES
+from d2l_softmax.experiment.lr_schedule import SCHEDULES
 
 EPOCHS = 7
 PYTORCHS = {
