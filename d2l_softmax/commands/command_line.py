@@ -4,11 +4,13 @@ import argparse
 import gc
 import os
 import re
+import signal
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,19 @@ GRACE = 10.0
 def program() -> str:
     """The name that the command was called by: `train.py`, or the installed `d2l-softmax`."""
     return Path(sys.argv[0]).name
+
+
+@contextmanager
+def postponed_interrupt() -> Iterator[None]:
+    """Postpone Ctrl-C to the end of a block of imports: NumPy and others fail when they are interrupted there."""
+    interrupts = []
+    before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupts:
+        raise KeyboardInterrupt
 
 
 class Parser(argparse.ArgumentParser):

@@ -10,7 +10,7 @@ from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from d2l_softmax.commands.command_line import Parser, program, run_command
+from d2l_softmax.commands.command_line import Parser, postponed_interrupt, program, run_command
 from d2l_softmax.data.catalogue import DATASETS, check_dataset
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.settings import SWEPT, Settings, one_of
@@ -99,7 +99,8 @@ def _dispatch(options: dict) -> int:
         _refuse_in_parallel("a sweep")
         settings = [Settings(**combination) for combination in combinations]
 
-        from d2l_softmax.experiment.sweep import sweep
+        with postponed_interrupt():
+            from d2l_softmax.experiment.sweep import sweep
 
         return _summarize_sweep(sweep(settings))
     (options,) = combinations
@@ -108,7 +109,8 @@ def _dispatch(options: dict) -> int:
         if not folder.is_dir():
             raise UserError(f"--resume {folder}: there is no such folder; name a run's folder, as training prints it")
 
-        from d2l_softmax.experiment.resume import resume
+        with postponed_interrupt():
+            from d2l_softmax.experiment.resume import resume
 
         ended = resume(folder, options)
         summarize = {"Run": _summarize_run, "Sweep": _summarize_sweep, "Comparison": _summarize_comparison}
@@ -118,12 +120,14 @@ def _dispatch(options: dict) -> int:
         modes = (",".join(MODES) if modes is None else modes).split(",")
         settings, *_ = [Settings(**(options | {"mode": mode})) for mode in modes]
 
-        from d2l_softmax.experiment.compare import compare
+        with postponed_interrupt():
+            from d2l_softmax.experiment.compare import compare
 
         return _summarize_comparison(compare(settings, modes))
     settings = Settings(**options)
 
-    from d2l_softmax.experiment.run import run
+    with postponed_interrupt():
+        from d2l_softmax.experiment.run import run
 
     return _summarize_run(run(settings))
 

@@ -1,4 +1,5 @@
 import io
+import signal
 import subprocess
 import sys
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from d2l_softmax import UserError
-from d2l_softmax.commands.command_line import GRACE, Parser, run_command
+from d2l_softmax.commands.command_line import GRACE, Parser, postponed_interrupt, run_command
 from tests.conftest import ROOT
 from tests.processes import PATIENCE
 
@@ -58,6 +59,19 @@ def test_another_than_the_first_process_reports_a_mistake_only_if_the_first_does
         assert run_command("name", mistake) == 2
         assert capsys.readouterr().err == "name: error: no such file\n"
     assert waited == [(GRACE, "")]
+
+
+def test_ctrl_c_during_imports_is_postponed():
+    done = []
+
+    def imports():
+        with postponed_interrupt():
+            signal.raise_signal(signal.SIGINT)
+            done.append("imported")
+
+    with pytest.raises(KeyboardInterrupt):
+        imports()
+    assert done
 
 
 def test_a_bug_is_a_traceback():
