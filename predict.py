@@ -4,10 +4,7 @@ import sys
 
 if __name__ == "__main__":
     try:
-        from d2l_softmax.commands.command_line import postponed_interrupt
-
-        with postponed_interrupt():
-            from d2l_softmax.commands.predict import main
+        from d2l_softmax.commands.predict import main
 
         sys.exit(main())
     except KeyboardInterrupt:  # before the command has begun

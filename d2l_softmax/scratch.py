@@ -1,4 +1,4 @@
-"""Softmax regression from scratch: tensors W and b, everything by hand but the gradient, which is autograd's.
+"""Softmax regression from scratch: tensors W and b, softmax, cross-entropy and SGD; autograd computes the gradient.
 
 logits   o = X W + b                       X (batch, features), W (features, classes), b (classes,)
 softmax  p_j = exp(o_j) / Σ_k exp(o_k)

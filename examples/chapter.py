@@ -131,7 +131,7 @@ deep_results = train(deep, *load_data(), loss, num_epochs, updater, listeners=[c
 
 | book | ours | difference |
 | --- | --- | --- |
-| `load_data_fashion_mnist(batch_size, resize)` | the same | `resize=` by name; keeps the decoded images on the device |
+| `load_data_fashion_mnist(batch_size, resize)` | the same | `resize=` by name; decoded images stay on the device |
 | `get_fashion_mnist_labels(labels)` | `data.classes[label]` | |
 | `show_images(…)` | `pictures.samples(images, labels, classes, max_value)` | |
 | `net(X)` | `scratch.Net(W, b)` | the book's returns probabilities, ours logits |

@@ -1,141 +1,19 @@
-"""The command `predict.py`: what a trained run makes of images."""
+"""The command `predict.py`: the class of images, and its probability."""
 
 import argparse
-import io
 import os
 import warnings
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from d2l_softmax.commands.command_line import Parser, program, run_command
-from d2l_softmax.data.catalogue import DATASETS
+from d2l_softmax.commands.command_line import Parser, postponed_interrupt, program, run_command
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.job import prepare
-from d2l_softmax.experiment.resume import settings_of
-from d2l_softmax.experiment.settings import Settings
-from d2l_softmax.record.checkpoint import LAST, load_last
-from d2l_softmax.record.run_folder import CONFIG, read_config
-from d2l_softmax.scratch import Net, softmax
 
+# What classifies is imported once the arguments are known to be right: --help and mistakes need not wait for it.
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COUNT, FIGURE = 10, "predicted.png"
-MAX_BYTES = 2**27  # of an image file
-
-
-class Classifier(NamedTuple):
-    """A trained run: its folder, its settings, what `config.json` says of its data, and its last good checkpoint."""
-
-    folder: Path
-    settings: Settings
-    data: dict[str, Any]
-    checkpoint: Path
-    state: dict[str, Any]
-
-    def probabilities(self, images: Tensor) -> Tensor:
-        """The probability of each class, (n, classes), of uint8 images (n, 1, height, width).
-
-        Raises:
-            UserError: they are not finite, because the weights are not or are too large.
-        """
-        W, b = self.state["W"], self.state["b"]
-        probabilities = softmax(Net(W, b)(images.to(W.dtype) / self.settings.scale(self.data["max_value"])))
-        if not probabilities.isfinite().all():
-            raise UserError(f"the weights in {self.checkpoint} have diverged: train again with a smaller --lr")
-        return probabilities
-
-
-def newest_run(logdir: Path) -> Path:
-    """The run below `logdir`, or within a comparison or a sweep there, that was started or resumed last.
-
-    Raises:
-        UserError: there is no run that has a checkpoint.
-    """
-    configs = [path for pattern in (f"*/{CONFIG}", f"*/*/{CONFIG}") for path in logdir.glob(pattern)]
-    configs = [path for path in configs if (path.parent / LAST).exists()]
-    if not configs:
-        raise UserError(f"there is no run with a checkpoint in '{logdir}': name a run, or a folder with --logdir")
-    return max(configs, key=lambda path: path.stat().st_mtime_ns).parent
-
-
-def load_classifier(folder: Path) -> Classifier:
-    """Read a run's last good checkpoint.
-
-    Raises:
-        UserError: there is no run, its files are damaged or not of one run, or it has no checkpoint.
-    """
-    config = read_config(folder)
-    if "members" in config:
-        raise UserError(f"{folder} holds several runs: name one of them, {', '.join(config['members'])}")
-    settings, data = settings_of(folder, config), config["data"]
-    if (found := load_last(folder)) is None:
-        raise UserError(f"{folder} has no checkpoint: train it further with --resume, or name another run")
-    state, checkpoint = found
-    shape = data["height"] * data["width"], len(data["classes"])
-    for tensor, expected in ((state["W"], shape), (state["b"], shape[1:])):
-        # A file may also hold sparse tensors, tensors without values, and a few values repeated without end.
-        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and tensor.is_contiguous()
-        if not plain or tensor.shape != expected or tensor.dtype != getattr(torch, settings.dtype):
-            raise UserError(f"{checkpoint} and {folder / CONFIG} are not of one run: put back its files")
-    return Classifier(folder, settings, data, checkpoint, state)
-
-
-def read_image(path: Path, height: int, width: int, max_value: int = 255, invert: bool = False) -> Tensor:
-    """Read a PNG or JPEG file as the training images were made: uint8 (1, height, width), from 0 to `max_value`.
-
-    Colours become grey (ITU-R 601) and 16 bits their upper 8; a photograph is turned upright as its EXIF data say.
-    The whole image is scaled to the new size, as `torchvision.transforms.Resize` does it, whatever its proportions.
-    What is transparent becomes black, the background of the training images.
-
-    Args:
-        path: the file.
-        height, width: in pixels.
-        max_value: the byte that stands for an intensity of 1 in the training images.
-        invert: for dark on light: exchange black and white.
-
-    Raises:
-        UserError: the file cannot be read, is damaged, of another kind, or so large that it may be an attack.
-    """
-    import numpy as np
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    if path.exists() and not path.is_file():
-        raise UserError(f"cannot read the image {path}: it is not a file")
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read the image {path}: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise UserError(f"{path} has more than {MAX_BYTES:,} bytes: scale the image down first")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            # Decoding alone does not look at the checksums of a PNG.
-            Image.open(io.BytesIO(content), formats=("PNG", "JPEG")).verify()
-            image = ImageOps.exif_transpose(Image.open(io.BytesIO(content), formats=("PNG", "JPEG")))
-            if image.mode.startswith("I"):  # 16 bits, which PIL would cut off at 255
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if "A" in image.getbands() or "transparency" in image.info:
-                background = Image.new("RGBA", image.size, "white" if invert else "black")
-                image = Image.alpha_composite(background, image.convert("RGBA"))
-            grey = image.convert("L")
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} has more than {Image.MAX_IMAGE_PIXELS:,} pixels: scale it down first") from error
-    except UnidentifiedImageError as error:
-        raise UserError(f"{path} is not a PNG or JPEG image: convert it to one") from error
-    except Exception as error:
-        # Whatever the decoders raise for bytes that are not an image.
-        raise UserError(f"{path} is damaged ({str(error) or type(error).__name__}): replace it") from error
-    # Before the new size, because what training resizes are bytes from 0 to `max_value`, too.
-    levels = grey.point(lambda byte: round((255 - byte if invert else byte) * max_value / 255))
-    return torch.from_numpy(np.array(levels.resize((width, height), Image.Resampling.BILINEAR))).unsqueeze(0)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -187,14 +65,17 @@ def _predict(options: argparse.Namespace) -> int:
         raise UserError("--data-dir is for the test images of the run's data set, but other images are named")
     if options.logdir is not None and run_given:
         raise UserError(f"--logdir is for the newest run in it, but {run_given} is named")
-    run = load_classifier(run_given or newest_run(options.logdir or Path("runs")))
+    with postponed_interrupt():
+        from d2l_softmax.experiment import classifier
+
+    run = classifier.load_classifier(run_given or classifier.newest_run(options.logdir or Path("runs")))
     classes = run.data["classes"]
     title = f"{run.folder}, after epoch {run.state['epoch']} ({run.checkpoint.name})"
     if images:
-        names, probabilities, drawn = _classify_images(run, images, options.invert)
+        names, probabilities, drawn = classifier.classify_images(run, images, options.invert)
         heads = ["image", "class", "probability"]
     else:
-        names, probabilities, drawn = _classify_test_images(run, options.data_dir)
+        names, probabilities, drawn = classifier.classify_test_images(run, options.data_dir, COUNT)
         heads = ["image", "true class", "class", "probability"]
         right = sum(classes[k] == true for (_, true), k in zip(names, probabilities.argmax(dim=1), strict=True))
         title += f"\n{right} of the first {len(names)} test images of {run.data['name']} right"
@@ -227,41 +108,3 @@ def _tell_apart(paths: list[Path]) -> tuple[Path | None, list[Path]]:
             f"there is no run or image '{paths[0]}': name a run's folder, as train.py prints it, or images"
         )
     return None, paths
-
-
-def _classify_images(run: Classifier, paths: list[Path], invert: bool) -> tuple[list[list[str]], Tensor, "Figure"]:
-    """Names, probabilities and a picture of one's own images."""
-    from d2l_softmax.record import pictures
-
-    *size, max_value = (run.data[name] for name in ("height", "width", "max_value"))
-    images = torch.stack([read_image(path, *size, max_value, invert) for path in paths])
-    border = torch.ones(size, dtype=torch.bool)
-    border[1:-1, 1:-1] = False
-    is_light = images[:, 0, border].median(dim=1).values > max_value / 2
-    if is_light.any() and run.data["name"] in DATASETS:
-        light = ", ".join(str(path) for path, light in zip(paths, is_light, strict=True) if light)
-        advice = "leave out --invert" if invert else "try --invert, which exchanges black and white"
-        warnings.warn(f"the background is light in {light}, but dark in the training images: {advice}", stacklevel=2)
-    probabilities, names = run.probabilities(images), [path.name for path in paths]
-    drawn = pictures.own_images(images, names, probabilities, run.data["classes"], max_value)
-    return [[str(path)] for path in paths], probabilities, drawn
-
-
-def _classify_test_images(run: Classifier, data_dir: str | None) -> tuple[list[list[str]], Tensor, "Figure"]:
-    """Numbers and true classes, probabilities and a picture of the first test images."""
-    from d2l_softmax.record import pictures
-
-    # What `auto` stood for then need not be what it stands for now.
-    name = run.data["name"] if run.settings.dataset == "auto" else run.settings.dataset
-    data_dir = run.settings.data_dir if data_dir is None else data_dir
-    dataset, sha256, _ = prepare(
-        replace(run.settings, dataset=name, data_dir=data_dir, device="cpu", cuda_graph=False)
-    )
-    if sha256 != run.data["sha256"]:
-        raise UserError(
-            f"the data set is not the one that {run.folder} was trained on: name its folder with --data-dir"
-        )
-    images, labels, classes = dataset.test_images[:COUNT], dataset.test_labels[:COUNT], run.data["classes"]
-    probabilities = run.probabilities(images)
-    drawn = pictures.predictions(images, labels, probabilities, classes, run.data["max_value"])
-    return [[str(i), classes[k]] for i, k in enumerate(labels)], probabilities, drawn

@@ -168,7 +168,7 @@ def _twin(job: Job) -> Job:
 
 
 def _drift(trained: list[tuple[Learner, EpochResult]], twin: Job, twin_result: EpochResult) -> Drift:
-    """How far the modes are apart, and how far rounding may take them, judged by how far the twin has strayed."""
+    """How far the modes are apart, and how far rounding may take them, as it took the twin from the first mode."""
     apart = [_distance(one, other) for one, other in itertools.combinations(trained, 2)]
     learner, result = first = trained[0]
     strayed = _distance(first, (twin.learner, twin_result))

@@ -34,7 +34,7 @@ class Sweep(NamedTuple):
         return "" if self.results[name] else "not begun"
 
     def judged(self, names: list[str]) -> list[float]:
-        """What these members are judged by; nothing if one of them cannot be."""
+        """The measure of each of these members; empty if one of them has none."""
         return [] if any(map(self.lacks, names)) else [getattr(self.results[n][-1], self.measure) for n in names]
 
 

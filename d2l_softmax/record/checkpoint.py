@@ -80,7 +80,7 @@ def load_good(folder: Path) -> list[tuple[dict[str, Any], Path]]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, on the CPU, trusting nothing in it.
+    """Read a checkpoint, on the CPU, checking everything in it.
 
     No code in it is run, and a file that was cut short, changed, or made to grow in memory is refused.
 

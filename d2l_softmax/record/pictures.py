@@ -218,9 +218,10 @@ def curves(results: Sequence[EpochResult], title: str) -> Figure:
 
 
 def modes(results_by_mode: Mapping[str, Sequence[EpochResult]]) -> Figure:
-    """Draw the curves of several runs over each other, ever thinner, so that all show where they coincide.
+    """Draw the curves of several runs over each other.
 
-    Each has its marks at epochs of its own, where there are enough of them.
+    Each line is thinner than the one below it, and has its marks at epochs of its own where there are enough of them,
+    so that all are visible where they coincide.
 
     Args:
         results_by_mode: the results of each run by its name.

@@ -18,8 +18,10 @@ from PIL import Image
 
 from d2l_softmax import UserError, load_dataset
 from d2l_softmax.commands import train
-from d2l_softmax.commands.predict import load_classifier, main, read_image
+from d2l_softmax.commands.predict import main
 from d2l_softmax.data import catalogue
+from d2l_softmax.data.image_file import read_image
+from d2l_softmax.experiment.classifier import load_classifier
 from tests.idx_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, write_idx
 
 HEIGHT, WIDTH = 4, 6

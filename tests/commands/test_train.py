@@ -166,10 +166,13 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path, capsys, arguments):
     assert not (tmp_path / "runs").exists()
 
 
-def test_help_and_mistakes_do_not_wait_for_pytorch():
-    code = """
+@pytest.mark.parametrize(
+    ("name", "mistakes"), [("train", WRONG), ("predict", ["--magic", "missing", "--invert", "--logdir x ."])]
+)
+def test_help_and_mistakes_do_not_wait_for_pytorch(name, mistakes):
+    code = f"from d2l_softmax.commands.{name} import main"
+    code += """
 import json, sys
-from d2l_softmax.commands.train import main
 for arguments in json.loads(sys.argv[1]):
     try:
         status = main(arguments.split())
@@ -179,7 +182,7 @@ for arguments in json.loads(sys.argv[1]):
     slow = {"torch", "numpy", "matplotlib", "sklearn", "tensorboard"} & set(sys.modules)
     assert not slow, (arguments, slow)
 """
-    command = [sys.executable, "-c", code, json.dumps(["--help", *WRONG])]
+    command = [sys.executable, "-c", code, json.dumps(["--help", *mistakes])]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
 

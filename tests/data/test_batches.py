@@ -36,8 +36,8 @@ def test_pixels_are_quotients_exact_to_the_last_bit(device, dtype, scale):
 
 
 @pytest.mark.parametrize("seed", [None, 3])
-@pytest.mark.parametrize("n", [1, 1024, 1025, 2500])
-@pytest.mark.parametrize("batch_size", [1, 7, 1000, 1024, 1500, 10_000])
+@pytest.mark.parametrize("n", [1, 512, 513, 2500])
+@pytest.mark.parametrize("batch_size", [1, 7, 500, 512, 1500, 10_000])
 def test_every_pass_gives_every_image_once_in_the_batches_of_pytorchs_loader(seed, n, batch_size):
     batches = numbered(n, batch_size, seed)
     for _ in range(2):
@@ -53,7 +53,7 @@ def test_every_pass_gives_every_image_once_in_the_batches_of_pytorchs_loader(see
 
 
 @pytest.mark.parametrize(
-    ("side", "dtype", "most"), [(28, "float32", 1024), (1000, "float32", 16), (6000, "float64", 1)]
+    ("side", "dtype", "most"), [(28, "float32", 512), (1000, "float32", 16), (6000, "float64", 1)]
 )
 def test_large_images_are_not_all_prepared_at_once(side, dtype, most):
     dtype = getattr(torch, dtype)

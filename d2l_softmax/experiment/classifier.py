@@ -1,0 +1,113 @@
+"""What a trained run says of images."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from d2l_softmax.data.catalogue import DATASETS
+from d2l_softmax.data.image_file import read_image
+from d2l_softmax.errors import UserError
+from d2l_softmax.experiment.job import prepare
+from d2l_softmax.experiment.resume import settings_of
+from d2l_softmax.experiment.settings import Settings
+from d2l_softmax.record import pictures
+from d2l_softmax.record.checkpoint import LAST, load_last
+from d2l_softmax.record.run_folder import CONFIG, read_config
+from d2l_softmax.scratch import Net, softmax
+
+
+class Classifier(NamedTuple):
+    """A trained run: its folder, its settings, what `config.json` says of its data, and its last good checkpoint."""
+
+    folder: Path
+    settings: Settings
+    data: dict[str, Any]
+    checkpoint: Path
+    state: dict[str, Any]
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """The probability of each class, (n, classes), of uint8 images (n, 1, height, width).
+
+        Raises:
+            UserError: they are not finite, because the weights are not or are too large.
+        """
+        W, b = self.state["W"], self.state["b"]
+        probabilities = softmax(Net(W, b)(images.to(W.dtype) / self.settings.scale(self.data["max_value"])))
+        if not probabilities.isfinite().all():
+            raise UserError(f"the weights in {self.checkpoint} have diverged: train again with a smaller --lr")
+        return probabilities
+
+
+def newest_run(logdir: Path) -> Path:
+    """The run below `logdir`, or within a comparison or a sweep there, that was started or resumed last.
+
+    Raises:
+        UserError: there is no run that has a checkpoint.
+    """
+    configs = [path for pattern in (f"*/{CONFIG}", f"*/*/{CONFIG}") for path in logdir.glob(pattern)]
+    configs = [path for path in configs if (path.parent / LAST).exists()]
+    if not configs:
+        raise UserError(f"there is no run with a checkpoint in '{logdir}': name a run, or a folder with --logdir")
+    return max(configs, key=lambda path: path.stat().st_mtime_ns).parent
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """Read a run's last good checkpoint.
+
+    Raises:
+        UserError: there is no run, its files are damaged or not of one run, or it has no checkpoint.
+    """
+    config = read_config(folder)
+    if "members" in config:
+        raise UserError(f"{folder} holds several runs: name one of them, {', '.join(config['members'])}")
+    settings, data = settings_of(folder, config), config["data"]
+    if (found := load_last(folder)) is None:
+        raise UserError(f"{folder} has no checkpoint: train it further with --resume, or name another run")
+    state, checkpoint = found
+    shape = data["height"] * data["width"], len(data["classes"])
+    for tensor, expected in ((state["W"], shape), (state["b"], shape[1:])):
+        # A file may also hold sparse tensors, tensors without values, and a few values repeated without end.
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and tensor.is_contiguous()
+        if not plain or tensor.shape != expected or tensor.dtype != getattr(torch, settings.dtype):
+            raise UserError(f"{checkpoint} and {folder / CONFIG} are not of one run: put back its files")
+    return Classifier(folder, settings, data, checkpoint, state)
+
+
+def classify_images(run: Classifier, paths: list[Path], invert: bool) -> tuple[list[list[str]], Tensor, Figure]:
+    """Names, probabilities and a picture of one's own images."""
+    *size, max_value = (run.data[name] for name in ("height", "width", "max_value"))
+    images = torch.stack([read_image(path, *size, max_value, invert) for path in paths])
+    border = torch.ones(size, dtype=torch.bool)
+    border[1:-1, 1:-1] = False
+    is_light = images[:, 0, border].median(dim=1).values > max_value / 2
+    if is_light.any() and run.data["name"] in DATASETS:
+        light = ", ".join(str(path) for path, light in zip(paths, is_light, strict=True) if light)
+        advice = "leave out --invert" if invert else "try --invert, which exchanges black and white"
+        warnings.warn(f"the background is light in {light}, but dark in the training images: {advice}", stacklevel=2)
+    probabilities, names = run.probabilities(images), [path.name for path in paths]
+    drawn = pictures.own_images(images, names, probabilities, run.data["classes"], max_value)
+    return [[str(path)] for path in paths], probabilities, drawn
+
+
+def classify_test_images(run: Classifier, data_dir: str | None, count: int) -> tuple[list[list[str]], Tensor, Figure]:
+    """Numbers and true classes, probabilities and a picture of the first test images."""
+    # What `auto` stood for then need not be what it stands for now.
+    name = run.data["name"] if run.settings.dataset == "auto" else run.settings.dataset
+    if data_dir is not None and name not in DATASETS:
+        name = data_dir  # where one's own data are now
+    data_dir = run.settings.data_dir if data_dir is None else data_dir
+    settings = replace(run.settings, dataset=name, data_dir=data_dir, device="cpu", cuda_graph=False)
+    dataset, sha256, _ = prepare(settings)
+    if sha256 != run.data["sha256"]:
+        raise UserError(
+            f"the data set is not the one that {run.folder} was trained on: name its folder with --data-dir"
+        )
+    images, labels, classes = dataset.test_images[:count], dataset.test_labels[:count], run.data["classes"]
+    probabilities = run.probabilities(images)
+    drawn = pictures.predictions(images, labels, probabilities, classes, run.data["max_value"])
+    return [[str(i), classes[k]] for i, k in enumerate(labels)], probabilities, drawn
