@@ -8,7 +8,7 @@ from torch import Tensor
 
 from d2l_softmax.device import ThreadChoice, try_gpu
 
-# Images that are prepared together: so few that they stay in a processor's cache, and in memory that is used again for
+# Images prepared together: so few that they stay in a processor's cache, and in memory that is used again for
 # the next block (that of larger ones goes back to the system each time, which takes longer than the work), and of so
 # few bytes that large images fit in memory.
 BLOCK, BLOCK_BYTES = 512, 1 << 26
