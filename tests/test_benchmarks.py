@@ -89,7 +89,7 @@ def test_sizes_are_measured_and_written(monkeypatch, capsys, tmp_path):
 
 
 def test_processes_are_timed_to_their_end_and_to_the_line_of_the_first_epoch(monkeypatch):
-    clock = iter([10.0, 13.0, 17.0, 20.0, 27.0])
+    clock = iter([10.0, 13.0, 17.0, 20.0, 27.0, 30.0, 31.0])
     monkeypatch.setattr(process.time, "perf_counter", lambda: next(clock))
     printed = (
         "print('headline'); print('    1      0.78     0.500'); print('    2      0.57     0.250'); print('done')"
