@@ -106,7 +106,7 @@ def _dispatch(options: dict) -> int:
     (options,) = combinations
     if "resume" in options:
         folder = Path(options.pop("resume"))
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise UserError(f"--resume {folder}: there is no such folder; name a run's folder, as training prints it")
 
         with postponed_interrupt():

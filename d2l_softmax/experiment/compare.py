@@ -116,9 +116,10 @@ def train_comparison(group: Group, setup: Setup) -> Comparison:
                 results_of[mode].append(results[mode])
             trained = [(jobs[mode].learner, results[mode]) for mode in modes]
             drifts.append(drift := _drift(trained, twin, next(twin_epochs)))
-            written.add([len(drifts), *drift])
             points = {"in a weight": drift.weights, "in a loss": drift.loss}
             log.add({f"mode differences/largest {what}": value for what, value in points.items()}, len(drifts))
+            # The file comes last: what it says is done has been written everywhere else.
+            written.add([len(drifts), *drift])
             printed.add(results[modes[0]], *points.values())
 
         comparison = Comparison(folder, modes, drifts)

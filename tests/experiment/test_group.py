@@ -5,9 +5,11 @@ import os
 import re
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
 from d2l_softmax.commands.train import main
+from d2l_softmax.record.tensorboard import EventLog
 from tests.soak import rows
 
 SWEEP, COMPARE = ["--lr", "0.1", "0.2"], ["--mode", "compare", "--modes", "scratch,manual"]
@@ -52,3 +54,20 @@ def test_a_comparison_that_was_killed_before_its_own_record_of_an_epoch_has_that
     assert drift.read_text() == (tmp_path / "whole" / "drift.csv").read_text()
     for mode in ("scratch", "manual"):
         assert rows(tmp_path / "killed" / mode) == rows(tmp_path / "whole" / mode)
+
+
+def test_a_comparison_that_is_stopped_between_its_records_of_an_epoch_loses_none_of_them(tmp_path, monkeypatch):
+    def add(self, points, step, original=EventLog.add):
+        if step == 2 and any("differences" in tag for tag in points):
+            raise SystemExit
+        original(self, points, step)
+
+    compare = ["--dataset", "digits", "--no-figures", "--logdir", str(tmp_path), *COMPARE, "--run-name", "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(EventLog, "add", add)
+        with pytest.raises(SystemExit):
+            main([*compare, "--epochs", "3"])
+    assert main(["--resume", str(tmp_path / "run")]) == 0
+    events = EventAccumulator(str(tmp_path / "run" / "drift")).Reload()
+    for tag in events.Tags()["scalars"]:
+        assert [point.step for point in events.Scalars(tag)] == [1, 2, 3]
