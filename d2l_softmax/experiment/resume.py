@@ -34,6 +34,7 @@ def resume(folder: Path, given: dict[str, Any]) -> Run | Comparison | Sweep:
         UserError: there is no such run, it is being written, a setting contradicts it, or as `run`.
     """
     distributed.connect()
+    distributed.from_first(lambda: read_config(folder))  # before a lock is left in a folder that holds no run
     with lock_once(folder):
         config = distributed.from_first(lambda: read_config(folder))
         if "members" in config:

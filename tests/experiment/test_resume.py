@@ -213,3 +213,10 @@ def test_a_folder_or_table_taken_away_while_running_is_one_line(tmp_path, what):
     assert process.returncode == 2
     (line,) = err.splitlines()
     assert str(tmp_path / "run") in line
+
+
+def test_a_folder_that_holds_no_run_is_left_as_it_is(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["--resume", str(tmp_path)]) == 2
+    assert "holds no run" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
