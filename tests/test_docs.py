@@ -132,13 +132,12 @@ def test_the_published_runs_are_those_of_the_results():
     for column, name in enumerate(("scratch", "concise")):
         for shift, figure in enumerate(("train loss", "test accuracy")):
             (row,) = (row for row in ROWS if (row["experiment"], row["figure"]) == (name, figure))
-            better = (row["mean"] > float(row["published"])) == (figure == "test accuracy")
             shown = [line[1 + 2 * column + shift] for line in table(README, "Fashion-MNIST")[1:]]
-            assert shown == [here(row), row["published"], f"{row['verdict']}, {'better' if better else 'worse'}"]
+            assert shown == [here(row), row["published"], row["verdict"]]
     reached, better, worse = ([row["verdict"] for row in ROWS].count(word) for word in ("reached", "better", "worse"))
     assert (
-        f"Of {len(ROWS)} published figures, {reached} are reached, {better} are better here and {worse} are w"
-        in README
+        f"Of {len(ROWS)} figures, published or aimed at, {reached} are reached, {better} are better here and {worse} "
+        "are worse" in README
     )
 
 

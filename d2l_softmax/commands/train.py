@@ -190,8 +190,8 @@ def _say_where(folder: Path, logdir: Path, stopped_by: int | None) -> int:
     """Print where the run and its curves are and how to resume it; return the exit status."""
     print(f"the run:    {folder}\nits curves: tensorboard --logdir {shlex.quote(str(logdir))}")
     if any(folder.glob("*.png")):
-        members = sorted({path.parent.name for path in folder.glob("*/*.png")})
-        print(f"pictures:   {folder}/*.png", *(f"{name}/*.png" for name in members), sep=", ")
+        places = [folder, *sorted({path.parent for path in folder.glob("*/*.png")})]
+        print("pictures:   " + "\n            ".join(f"{place}/*.png" for place in places))
     if stopped_by is None:
         return 0
     command = f"python {program()}" if program().endswith(".py") else program()

@@ -81,7 +81,8 @@ def draw(sweep: Sweep) -> None:
             at, *others = _without_seed(group.values(names[0])).values()
             lines[tuple(others)][value] = at, *mean_and_deviation(judged)
     averaged = "" if len(losses) == len(group.members) else ", mean ± standard deviation over the seeds"
-    title = (", ".join(varied) or "one setting") + averaged
+    mode = next(iter(group.members.values())).mode
+    title = f"{mode}: {', '.join(varied) or 'one setting'}{averaged}"
     labels = varied[0] if varied else "", sweep.measure.replace("_", " ")
     pictures.save(pictures.sweep(losses, title, list(lines.values()), labels), group.folder / "sweep.png")
 

@@ -63,7 +63,7 @@ def samples(images: Tensor, labels: ArrayLike, classes: Sequence[str], max_value
         max_value: the byte that stands for an intensity of 1.
     """
     names = [_short(classes[label]) for label in _array(labels)[:MAX_IMAGES]]
-    return _grid(_array(images)[:MAX_IMAGES, 0], names, title="The first images", limits=(0, max_value))
+    return _grid(_array(images)[:MAX_IMAGES, 0], names, title="The first training images", limits=(0, max_value))
 
 
 def weights(W: Tensor, height: int, width: int, classes: Sequence[str], title: str) -> Figure:
@@ -83,7 +83,9 @@ def weights(W: Tensor, height: int, width: int, classes: Sequence[str], title: s
     figure = _grid(columns, names, title=title, cmap=WEIGHT_COLOURS, limits=(-limit, limit), extra=0.65)
     place = figure.add_axes((0.05, 0.45 / figure.get_figheight(), 0.9, 0.12 / figure.get_figheight()))
     bar = figure.colorbar(figure.axes[0].images[0], cax=place, orientation="horizontal")
-    bar.set_label("weight: a bright pixel speaks for the class (above 0) or against it (below 0)", fontsize=9)
+    bar.set_label(
+        "weight: a bright pixel speaks for the class where this is red, against it where blue", fontsize=9
+    )
     bar.ax.tick_params(labelsize=9)
     return figure
 
