@@ -83,9 +83,7 @@ def weights(W: Tensor, height: int, width: int, classes: Sequence[str], title: s
     figure = _grid(columns, names, title=title, cmap=WEIGHT_COLOURS, limits=(-limit, limit), extra=0.65)
     place = figure.add_axes((0.05, 0.45 / figure.get_figheight(), 0.9, 0.12 / figure.get_figheight()))
     bar = figure.colorbar(figure.axes[0].images[0], cax=place, orientation="horizontal")
-    bar.set_label(
-        "weight: a bright pixel speaks for the class where this is red, against it where blue", fontsize=9
-    )
+    bar.set_label("weight: a bright pixel speaks for the class where this is red, against it where blue", fontsize=9)
     bar.ax.tick_params(labelsize=9)
     return figure
 
