@@ -1,6 +1,7 @@
 """How every command of this project behaves: one line for each error, and a status that says what happened."""
 
 import argparse
+import errno
 import gc
 import os
 import re
@@ -85,6 +86,10 @@ def run_command(name: str, command: Callable[[], int]) -> int:
         # Python would complain when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return _report(name, f"the name of a file is too long: {error.filename}")
 
 
 def _report(name: str, error: object) -> int:

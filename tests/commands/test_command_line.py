@@ -2,6 +2,7 @@ import io
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -41,6 +42,7 @@ def bug():
         (mistake, 2, "name: error: no such file\n"),
         (wrong_option, 2, "name: error: unrecognized arguments: --what (see --help)\n"),
         (too_large, 2, "name: error: there is too little memory for images, batches or weights of this size\n"),
+        (Path("x" * 300).stat, 2, f"name: error: the name of a file is too long: {'x' * 300}\n"),
         (interrupt, 130, "name: interrupted\n"),
     ],
 )
