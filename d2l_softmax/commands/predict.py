@@ -105,6 +105,6 @@ def _tell_apart(paths: list[Path]) -> tuple[Path | None, list[Path]]:
         return paths[0], paths[1:]
     if paths and not os.path.exists(paths[0]):
         raise UserError(
-            f"there is no run or image '{paths[0]}': name a run's folder, as train.py prints it, or images"
+            f"there is no run or image '{paths[0]}': name a run's folder, as training prints it, or images"
         )
     return None, paths

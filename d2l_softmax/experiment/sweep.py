@@ -55,6 +55,7 @@ def train_sweep(group: Group, setup: Setup) -> Sweep:
         if first.figures:
             draw(ranked)
             _draw_best(ranked, setup, stop)
+    # Ranked anew, because Ctrl-C may have ended the block before.
     return rank(group, results)._replace(stopped_by=stop.signum)
 
 
