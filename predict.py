@@ -2,11 +2,7 @@
 
 import sys
 
-if __name__ == "__main__":
-    try:
-        from d2l_softmax.commands.predict import main
+from d2l_softmax.commands.predict import main
 
-        sys.exit(main())
-    except KeyboardInterrupt:  # before the command has begun
-        print("predict.py: interrupted", file=sys.stderr)
-        sys.exit(130)
+if __name__ == "__main__":
+    sys.exit(main())

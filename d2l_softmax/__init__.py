@@ -2,6 +2,7 @@
 
 import os
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 # Without this, MKL chooses its kernels by where in memory a matrix happens to lie, and the last bits of a result
 # change from run to run. It must be set before the first matrix product.
@@ -9,21 +10,48 @@ os.environ.setdefault("MKL_CBWR", "AVX2")
 
 __version__ = "0.1.0"
 
-# The public names and where they are defined. They are imported when first used: `--help` needs none of them.
-_HOMES = {
-    "modes": ["MODES"],
-    "errors": ["UserError"],
-    "device": ["try_gpu"],
-    "scratch": ["cross_entropy", "cross_entropy_of_probabilities", "softmax"],
-    "training": [
-        *("Accumulator", "DivergedError", "EpochResult", "Learner"),
-        *("accuracy", "evaluate", "evaluate_accuracy", "train", "train_epoch"),
-    ],
-    "data.batches": ["BatchIterator"],
-    "data.datasets": ["Dataset", "load_data_fashion_mnist", "load_dataset"],
+# The public names, for editors. They are imported when first used, because `--help` needs none of them.
+if TYPE_CHECKING:
+    from d2l_softmax.data.batches import BatchIterator
+    from d2l_softmax.data.datasets import Dataset, load_data_fashion_mnist, load_dataset
+    from d2l_softmax.device import try_gpu
+    from d2l_softmax.errors import UserError
+    from d2l_softmax.metrics import EpochResult
+    from d2l_softmax.modes import MODES
+    from d2l_softmax.scratch import cross_entropy, cross_entropy_of_probabilities, softmax
+    from d2l_softmax.training import (
+        Accumulator,
+        DivergedError,
+        Learner,
+        accuracy,
+        evaluate,
+        evaluate_accuracy,
+        train,
+        train_epoch,
+    )
+
+_HOME_OF = {
+    "Accumulator": "training",
+    "BatchIterator": "data.batches",
+    "Dataset": "data.datasets",
+    "DivergedError": "training",
+    "EpochResult": "metrics",
+    "Learner": "training",
+    "MODES": "modes",
+    "UserError": "errors",
+    "accuracy": "training",
+    "cross_entropy": "scratch",
+    "cross_entropy_of_probabilities": "scratch",
+    "evaluate": "training",
+    "evaluate_accuracy": "training",
+    "load_data_fashion_mnist": "data.datasets",
+    "load_dataset": "data.datasets",
+    "softmax": "scratch",
+    "train": "training",
+    "train_epoch": "training",
+    "try_gpu": "device",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-__all__ = sorted(_HOME_OF)
+__all__ = list(_HOME_OF)
 
 
 def __getattr__(name: str):

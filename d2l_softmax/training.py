@@ -1,15 +1,16 @@
 """The one training loop. It works with anything that follows the protocol of `Learner`."""
 
-import inspect
-import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from d2l_softmax.metrics import EpochResult
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Net = Callable[[Tensor], Tensor]
@@ -32,6 +33,7 @@ class Learner(NamedTuple):
         that copying into them sets the network.
     backward: `backward(net, loss, losses)` leaves the gradient of the batch's mean loss in `p.grad`. A mode without
         autograd has one of its own.
+    probabilities: maps what the net returns to the probabilities of the classes, (batch, classes).
     """
 
     net: Net
@@ -40,6 +42,7 @@ class Learner(NamedTuple):
     W: Tensor
     b: Tensor
     backward: Callable[[Any, Any, Tensor], None] = autograd_backward
+    probabilities: Callable[[Tensor], Tensor] = partial(torch.softmax, dim=-1)
 
     def parameters(self) -> list[Tensor]:
         """Return the tensors that the updater changes."""
@@ -79,14 +82,21 @@ def accuracy(y_hat: Tensor, y: Tensor) -> Tensor:
         y: true class indices (batch,).
 
     With one more dimension after the batch, in both, it counts for each index of that dimension.
+
+    Raises:
+        ValueError: the shapes are others.
     """
     y_hat = y_hat.detach()
     predicted = y_hat.argmax(dim=-1) if y_hat.ndim > y.ndim else y_hat
+    if predicted.shape != y.shape:
+        raise ValueError(
+            f"y must hold one class index for each prediction, got y_hat {tuple(y_hat.shape)} and y {tuple(y.shape)}"
+        )
     return (predicted == y).sum(dim=0)
 
 
 @contextmanager
-def in_mode(net: Any, training: bool) -> Iterator[None]:
+def train_mode(net: Any, training: bool) -> Iterator[None]:
     """Put an `nn.Module` into train or eval mode for the block; other networks have no modes."""
     before = getattr(net, "training", None)
     if before is None:
@@ -97,48 +107,6 @@ def in_mode(net: Any, training: bool) -> Iterator[None]:
         yield
     finally:
         net.train(before)
-
-
-class Tally:
-    """The mean loss and the accuracy of many batches, computed for several at a time, which is cheaper."""
-
-    BATCHES_AT_A_TIME = 16
-
-    def __init__(self):
-        self.sums = Accumulator(3)
-        self.pending: list[tuple[Tensor, Tensor, Tensor]] = []
-        self.first: tuple[Tensor, Tensor, Tensor] | None = None
-
-    def add(self, losses: Tensor, logits: Tensor, y: Tensor) -> None:
-        """Add one batch."""
-        if self.first is None:
-            self.first = logits, losses, y
-        self.pending.append((losses.detach(), logits.detach(), y))
-        if len(self.pending) == self.BATCHES_AT_A_TIME:
-            self.flush()
-
-    def flush(self) -> None:
-        """Add the pending batches to the sums."""
-        if self.pending:
-            losses, logits, y = map(torch.cat, zip(*self.pending, strict=True))
-            self.sums.add(losses.sum(dim=0), accuracy(logits, y), len(y))
-            self.pending.clear()
-
-    def means(self) -> tuple[float, ...]:
-        """Return (mean loss, accuracy), read from the device.
-
-        Raises:
-            ValueError: there has been no sample.
-        """
-        self.flush()
-        return _means(self.sums)
-
-
-def _means(sums: Accumulator) -> tuple[float, ...]:
-    *totals, count = sums.data
-    if not count:
-        raise ValueError("there are no samples to average over")
-    return tuple((total.cpu().double() / count).tolist() for total in totals)
 
 
 def _per_sample(losses: Tensor, y: Tensor) -> Tensor:
@@ -156,27 +124,44 @@ def _per_sample(losses: Tensor, y: Tensor) -> Tensor:
     return losses
 
 
-def _check_updater(updater: Any) -> None:
-    """Refuse what cannot be called as `updater.zero_grad()` and `updater.step()`.
+def _means(batches: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Any, Any]:
+    """Return (mean loss, accuracy) over the samples of batches (losses, logits, y), read from the device once.
+
+    The losses are added up in float64, whatever their type.
 
     Raises:
-        TypeError: it cannot.
+        ValueError: there is no sample.
     """
-    try:
-        for method in (updater.zero_grad, updater.step):
-            inspect.signature(method).bind()
-    except (AttributeError, TypeError) as error:
-        raise TypeError(
-            f"updater must have zero_grad() and step() without arguments, as torch.optim.SGD and scratch.SGD have; "
-            f"got {getattr(updater, '__name__', type(updater).__name__)}"
-        ) from error
+    losses, logits, y = map(torch.cat, zip(*batches, strict=True)) if batches else [torch.empty(0)] * 3
+    if not len(y):
+        raise ValueError("there are no samples to average over")
+    correct = accuracy(logits, y).cpu().double() / len(y)
+    return losses.cpu().double().mean(dim=0).tolist(), correct.tolist()
 
 
-def _warn_of_probabilities(logits: Tensor, losses: Tensor, y: Tensor) -> None:
+class _FunctionUpdater:
+    """The book's updater, a function, as an object: it is called after the gradient of the sum of the losses."""
+
+    def __init__(self, function: Callable[[int], Any]):
+        self.function = function
+
+    def zero_grad(self) -> None:
+        """The book's updater sets the gradients to zero after its step."""
+
+    def backward(self, net: Any, loss: Any, losses: Tensor) -> None:
+        """Add the gradient of the sum of `losses` (batch,) to every parameter's `.grad`."""
+        self.batch_size = len(losses)
+        losses.sum().backward()
+
+    def step(self) -> None:
+        """Call the function with the size of this batch."""
+        self.function(self.batch_size)
+
+
+def _warn_of_probabilities(losses: Tensor, logits: Tensor, y: Tensor) -> None:
     """Warn where a cross-entropy that takes logits is given probabilities: it trains on, but to a worse result."""
-    if logits.ndim == 2 and len(y) and logits.detach().amin() >= 0 and (logits.sum(dim=1) - 1).abs().amax() < 1e-4:
-        of_logits = torch.nn.functional.cross_entropy(logits.detach(), y, reduction="none")
-        if (of_logits.mean() - losses.detach().mean()).abs() < 1e-4:
+    if logits.ndim == 2 and len(y) and logits.amin() >= 0 and (logits.sum(dim=1) - 1).abs().amax() < 1e-4:
+        if (torch.nn.functional.cross_entropy(logits, y.long()) - losses.mean()).abs() < 1e-4:
             warnings.warn(
                 "the network returns probabilities, but this loss takes logits: leave out the network's softmax, or "
                 "use cross_entropy_of_probabilities",
@@ -190,32 +175,33 @@ def train_epoch(
     """Make one pass over the training data and return (mean train loss, train accuracy).
 
     Both are means over samples, each taken when its batch was used. Nothing is read from the device until the end.
-    The arguments are those of `Learner`; `loss` may also return the mean of the batch, as `nn.CrossEntropyLoss()`.
+    The arguments are those of `Learner`. `loss` may also return the mean of the batch, as `nn.CrossEntropyLoss()`,
+    and `updater` may be the book's, a function, which is called as `updater(len(y))` after the gradient of the sum.
     It warns where a loss that takes logits is given probabilities.
 
     Raises:
-        TypeError: `updater` has no `zero_grad()` and `step()` that need no arguments.
+        TypeError: `updater` is neither.
         ValueError: `train_iter` is empty, or `loss` returns values of another shape.
     """
-    _check_updater(updater)
-    tally = take_steps(net, train_iter, loss, updater, backward)
-    figures = tally.means()
-    _warn_of_probabilities(*tally.first)
-    return figures
-
-
-def take_steps(net: Net, train_iter: Batches, loss: Loss, updater: Any, backward: Callable) -> Tally:
-    """Take the steps of `train_epoch` without reading anything from the device."""
-    tally = Tally()
-    with in_mode(net, training=True):
+    if not (hasattr(updater, "zero_grad") and hasattr(updater, "step")):
+        if not callable(updater):
+            raise TypeError(
+                f"updater must have zero_grad() and step(), or be a function of batch_size, got {updater!r}"
+            )
+        updater = _FunctionUpdater(updater)
+        backward = updater.backward
+    batches = []
+    with train_mode(net, training=True):
         for X, y in train_iter:
             logits = net(X)
             losses = _per_sample(loss(logits, y), y)
             updater.zero_grad()
             backward(net, loss, losses)
             updater.step()
-            tally.add(losses, logits, y)
-    return tally
+            batches.append((losses.detach(), logits.detach(), y))
+    means = _means(batches)
+    _warn_of_probabilities(*batches[0])
+    return means
 
 
 @torch.no_grad()
@@ -227,12 +213,12 @@ def evaluate(net: Net, data_iter: Batches, loss: Loss) -> tuple[float, float]:
     Raises:
         ValueError: `data_iter` is empty, or `loss` returns values of another shape.
     """
-    tally = Tally()
-    with in_mode(net, training=False):
+    batches = []
+    with train_mode(net, training=False):
         for X, y in data_iter:
             logits = net(X)
-            tally.add(_per_sample(loss(logits, y), y), logits, y)
-    return tally.means()
+            batches.append((_per_sample(loss(logits, y), y), logits, y))
+    return _means(batches)
 
 
 @torch.no_grad()
@@ -243,28 +229,12 @@ def evaluate_accuracy(net: Net, data_iter: Batches) -> float:
         ValueError: `data_iter` is empty.
     """
     sums = Accumulator(2)
-    with in_mode(net, training=False):
+    with train_mode(net, training=False):
         for X, y in data_iter:
             sums.add(accuracy(net(X), y), len(y))
-    return _means(sums)[0]
-
-
-class EpochResult(NamedTuple):
-    """The figures of one epoch. Losses are means over samples, accuracies are fractions, `seconds` covers it all."""
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    test_loss: float
-    test_accuracy: float
-    seconds: float
-    validation_loss: float | None = None
-    validation_accuracy: float | None = None
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether the train and test losses are; if not, training has diverged."""
-        return math.isfinite(self.train_loss) and math.isfinite(self.test_loss)
+    if not sums[1]:
+        raise ValueError("there are no samples to average over")
+    return sums[0] / sums[1]
 
 
 class DivergedError(ArithmeticError):
@@ -276,14 +246,9 @@ class DivergedError(ArithmeticError):
 
 
 def run_epoch(
-    learner: Learner,
-    epoch: int,
-    train_iter: Batches,
-    test_iter: Batches,
-    validation_iter: Batches | None = None,
-    train_epoch: Callable[..., tuple[float, float]] = train_epoch,
+    learner: Learner, epoch: int, train_iter: Batches, test_iter: Batches, validation_iter: Batches | None = None
 ) -> EpochResult:
-    """Train one epoch and evaluate after it; `train_epoch` may be a faster one that does the same."""
+    """Train one epoch and evaluate after it."""
     start = time.perf_counter()
     net, loss = learner.net, learner.loss
     figures = (

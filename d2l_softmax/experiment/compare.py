@@ -1,76 +1,97 @@
-"""All modes from one seed, epoch by epoch, and how far apart they are: they are one algorithm."""
+"""All modes from one seed, side by side: whether their steps are the same, and how far their weights drift apart.
 
-import csv
+A difference in rounding grows with every step where training is unstable, so weights that have drifted apart after an
+epoch prove nothing. Two steps from equal weights do not amplify it. They are what the modes are judged by, before the
+first epoch and after each.
+"""
+
 import itertools
-from contextlib import ExitStack, suppress
-from dataclasses import replace
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.group import Group, create_group, restore_together
-from d2l_softmax.experiment.job import Job, Setup, headline, make_job, prepare
-from d2l_softmax.experiment.run import record
+from d2l_softmax.experiment.run import Run, build_learner, data_and_device
 from d2l_softmax.experiment.settings import Settings
-from d2l_softmax.experiment.stop import Stop
+from d2l_softmax.metrics import EpochResult
 from d2l_softmax.record.console import EpochTable
-from d2l_softmax.record.files import CsvFile
-from d2l_softmax.record.run_folder import locked, writing
-from d2l_softmax.record.tensorboard import EventLog
-from d2l_softmax.training import EpochResult, Learner
+from d2l_softmax.record.files import append_csv, write_csv
+from d2l_softmax.record.run_folder import create_run_folder, write_config
+from d2l_softmax.record.tensorboard import event_writer, write_charts
+from d2l_softmax.training import train_epoch
 
-# What rounding explains, measured rather than guessed: a twin of the first mode starts with every weight one rounding
-# error away, and how far it strays shows how much this training amplifies such errors. A step of gradient descent
-# below the critical learning rate shrinks them, and the modes stay within a few units of the last place; above it
-# they grow until the runs have nothing in common. The modes round at every step, the twin once, hence the factor.
-ROUNDINGS = 100
-# However little the twin strays, so many units in the last place are never worth reporting.
-LEAST_ROUNDINGS = 1000
+# Units of rounding that modes may differ by in two steps; those that are right stay 50 to 400 times below.
+ROUNDINGS = 10
+# The error, as a share of a step, that must be visible above rounding where the modes are judged.
+VISIBLE = 0.01
+# Images of the two batches of which the steps are taken: unequal, and no usual size of a batch.
+STEP_IMAGES = (97, 60)
 
 
-class Drift(NamedTuple):
-    """The largest differences between any two modes, of an entry of W or b and of a loss, and what rounding explains.
+class Steps(NamedTuple):
+    """The largest difference between any two modes after two steps from the same weights, and of their losses there.
 
-    A loss is the mean train or test loss of an epoch.
+    weights: of an entry of W or b.
+    loss: of the loss of an image.
+    allowed_weights, allowed_loss: what rounding explains.
+    size: the largest change of an entry of W or b in these steps.
     """
 
     weights: float
     loss: float
-    explained_weights: float
-    explained_loss: float
+    allowed_weights: float
+    allowed_loss: float
+    size: float
 
     @property
-    def is_rounding(self) -> bool:
-        """Whether rounding explains it."""
-        return self.weights <= self.explained_weights and self.loss <= self.explained_loss
+    def can_be_judged(self) -> bool:
+        """Whether an error in the steps would be visible; not where they are 0, not finite or lost in rounding."""
+        return 0 < self.allowed_weights < VISIBLE * self.size < float("inf")
+
+    @property
+    def are_the_same(self) -> bool:
+        """Whether rounding explains the differences."""
+        return self.weights <= self.allowed_weights and self.loss <= self.allowed_loss
 
 
-class Comparison(NamedTuple):
-    """A comparison: its folder, the drift after each epoch, and the signal that stopped it early, if any."""
+@dataclass
+class Comparison:
+    """A comparison of modes in a folder.
+
+    steps: the judgement before the first epoch and after each.
+    drifts: the largest differences between any two modes after each epoch, of an entry of W or b and of a loss.
+    interrupted: whether Ctrl-C has ended it early.
+    """
 
     folder: Path
     modes: list[str]
-    drifts: list[Drift]
-    stopped_by: int | None = None
+    steps: list[Steps] = field(default_factory=list)
+    drifts: list[tuple[float, float]] = field(default_factory=list)
+    interrupted: bool = False
 
     @property
-    def has_drifted(self) -> bool:
-        """Whether rounding does not explain a drift."""
-        return not all(drift.is_rounding for drift in self.drifts)
+    def is_the_same(self) -> bool:
+        """Whether the modes take the same steps wherever that can be judged, and it can somewhere."""
+        judged = [steps for steps in self.steps if steps.can_be_judged]
+        return bool(judged) and all(steps.are_the_same for steps in judged)
 
     @property
     def verdict(self) -> str:
-        """The last drift or, where there is one, the first that rounding does not explain."""
-        if not self.drifts:
-            return "nothing has been compared"
-        epochs = enumerate(self.drifts, 1)
-        epoch, drift = next((at for at in epochs if not at[1].is_rounding), (len(self.drifts), self.drifts[-1]))
+        """One line that says it, with the figures of the first point where they differ or else of the last."""
+        judged = [(epoch, steps) for epoch, steps in enumerate(self.steps) if steps.can_be_judged]
+        if not judged:
+            return "cannot be judged here: the steps are 0, not finite or lost in rounding; try another --lr"
+        epoch, steps = next((at for at in judged if not at[1].are_the_same), judged[-1])
+        do = "take the same steps" if self.is_the_same else "do not take the same steps"
         return (
-            f"after epoch {epoch}: {', '.join(self.modes)} differ by at most {drift.weights:.1e} in a weight and "
-            f"{drift.loss:.1e} in a loss; rounding explains {drift.explained_weights:.1e} and "
-            f"{drift.explained_loss:.1e}"
+            f"{', '.join(self.modes)} {do}: after epoch {epoch}, two steps from the same weights differ by at most "
+            f"{steps.weights:.1e} in a weight and {steps.loss:.1e} in a loss; rounding explains "
+            f"{steps.allowed_weights:.1e} and {steps.allowed_loss:.1e}"
         )
 
 
@@ -84,104 +105,103 @@ def compare(settings: Settings, modes: list[str]) -> Comparison:
     Raises:
         UserError: as `run`, or there are fewer than two modes.
     """
-    if len(modes) < 2 or len(set(modes)) < len(modes):
+    if len(set(modes)) < max(2, len(modes)):
         raise UserError(f"--modes must name at least two different modes, got '{','.join(modes)}'")
-    setup = prepare(settings)
-    members = {mode: replace(settings, mode=mode) for mode in modes}
-    return train_comparison(create_group("comparison", "compare", members, setup), setup)
+    dataset, device = data_and_device(settings)
+    runs = {mode: Run(replace(settings, mode=mode), dataset, device) for mode in modes}
+    first = runs[modes[0]]
+    folder = create_run_folder(settings.logdir, f"{dataset.name}-compare", settings.run_name)
+    write_config(folder, {"kind": "comparison", "members": modes, "data": first.description, "command": sys.argv})
+    comparison = Comparison(folder, modes)
+    with ExitStack() as stack:
+        for mode, run in runs.items():
+            stack.enter_context(run.recording(folder / mode))
+        stack.enter_context(first.threads())
+        writer = stack.enter_context(event_writer(folder / "differences"))
+        write_charts(writer, dataset.name)
+        try:
+            _train(runs, comparison, writer)
+        except KeyboardInterrupt:
+            comparison.interrupted = True
+        writer.add_text("comparison", _explanation(comparison), len(comparison.drifts))
+        if settings.figures and not comparison.interrupted:
+            _draw(runs, comparison, writer)
+    return comparison
 
 
-def train_comparison(group: Group, setup: Setup) -> Comparison:
-    """Train a comparison to its end, from where its checkpoints are."""
-    folder, modes = group.folder, list(group.members)
-    with writing(folder), locked(folder), ExitStack() as stack:
-        jobs = {mode: make_job(settings, setup) for mode, settings in group.members.items()}
-        drifts = _read_drifts(folder / "drift.csv")
-        jobs = restore_together(jobs, folder, at_most=len(drifts))
-        first = jobs[modes[0]]
-        twin_epochs = (twin := _twin(first)).epochs()
-        done = len([next(twin_epochs) for _ in first.history])
-        del drifts[done:]
-        results_of = {mode: list(job.history) for mode, job in jobs.items()}
-        print(headline(" and ".join(modes), first))
-        print(f"the figures of {modes[0]}, and the largest difference between any two modes")
-        printed = EpochTable(first.validation_iter is not None, "in a weight", "in a loss")
-        log = EventLog(folder / "drift", done)
-        stack.callback(log.close)
-        log.add_charts("modes", ("loss", "accuracy"))
-        written = CsvFile(folder / "drift.csv", ["epoch", *Drift._fields], ((e, *d) for e, d in enumerate(drifts, 1)))
-
-        def after_epoch(results: dict[str, EpochResult]) -> None:
-            for mode in modes:
-                results_of[mode].append(results[mode])
-            trained = [(jobs[mode].learner, results[mode]) for mode in modes]
-            drifts.append(drift := _drift(trained, twin, next(twin_epochs)))
-            points = {"in a weight": drift.weights, "in a loss": drift.loss}
-            log.add({f"mode differences/largest {what}": value for what, value in points.items()}, len(drifts))
-            # The file comes last: what it says is done has been written everywhere else.
-            written.add([len(drifts), *drift])
-            printed.add(results[modes[0]], *points.values())
-
-        comparison = Comparison(folder, modes, drifts)
-        with Stop() as stop:
-            side_by_side = zip(*(job.epochs() for job in jobs.values()), strict=True)
-            epochs = (dict(zip(jobs, results, strict=True)) for results in side_by_side)
-            record(jobs, epochs, folder, after_epoch, stop)
-            log.writer.add_text("comparison", _explanation(comparison), len(drifts))
-            if first.settings.figures:
-                _draw(folder, log, results_of, drifts)
-    return comparison._replace(stopped_by=stop.signum)
+def _train(runs: dict[str, Run], comparison: Comparison, writer) -> None:
+    first = next(iter(runs.values()))
+    names = ("epoch", "weights", "loss", *(f"step_{name}" for name in Steps._fields))
+    write_csv(comparison.folder / "drift.csv", [names])
+    print(f"{' and '.join(runs)} on {first.headline}")
+    print(f"the figures of {first.settings.mode}, and the largest difference between any two modes")
+    table = EpochTable(bool(first.settings.validation), "in a weight", "in a loss")
+    comparison.steps.append(_two_steps(runs))
+    for results in zip(*(run.epochs() for run in runs.values()), strict=True):
+        for run, result in zip(runs.values(), results, strict=True):
+            run.record(result)
+        comparison.drifts.append(drift := _drift(runs.values()))
+        comparison.steps.append(steps := _two_steps(runs))
+        epoch = len(comparison.drifts)
+        for name, value in zip(("in a weight", "in a loss"), drift, strict=True):
+            writer.add_scalar(f"mode differences/largest {name}", value, epoch)
+        writer.flush()
+        append_csv(comparison.folder / "drift.csv", [epoch, *drift, *steps])
+        table.add(results[0], *drift)
 
 
-def _read_drifts(path: Path) -> list[Drift]:
-    """The rows of `drift.csv` of a comparison that is resumed, up to the first that is not complete."""
-    drifts = []
-    with suppress(OSError, ValueError, TypeError), path.open(newline="", encoding="utf-8") as file:
-        for _, *values in list(csv.reader(file))[1:]:
-            drifts.append(Drift(*map(float, values)))
-    return drifts
+def _two_steps(runs: dict[str, Run]) -> Steps:
+    """Let fresh learners of all modes take two steps from the first mode's weights, on images of the last test batch."""
+    first = next(iter(runs.values()))
+    *_, (X, y) = first.iterators["test"]
+    batches = list(zip(X.split(STEP_IMAGES[0])[:2], y.split(STEP_IMAGES[0])[:2], strict=True))
+    W, b = first.learner.W.clone(), first.learner.b.clone()
+    weights, losses = [], []
+    for run in runs.values():
+        learner = build_learner(run.settings, *W.shape, first.device)
+        learner.W.copy_(W)
+        learner.b.copy_(b)
+        with torch.no_grad():
+            logits = learner.net(X)
+            losses.append(learner.loss(logits, y).expand(len(y)))
+        train_epoch(learner.net, batches, learner.loss, learner.updater, learner.backward)
+        weights.append(torch.cat([learner.W, learner.b[None]]))
+    start = torch.cat([W, b[None]])
+    eps, largest = torch.finfo(W.dtype).eps, 1 + float((X.flatten(1) @ W + b).abs().max())
+    size = float((weights[0] - start).abs().max())
+    allowed = ROUNDINGS * eps * (float(start.abs().max()) + largest * size)
+    return Steps(_apart(weights), _apart(losses), allowed, ROUNDINGS * eps * largest, size)
+
+
+def _drift(runs: Iterable[Run]) -> tuple[float, float]:
+    """How far the modes are apart, in an entry of W or b and in a mean train or test loss."""
+    learners, last = [run.learner for run in runs], [run.history[-1] for run in runs]
+    figures = [torch.tensor([result.train_loss, result.test_loss], dtype=torch.float64) for result in last]
+    return _apart([torch.cat([learner.W, learner.b[None]]) for learner in learners]), _apart(figures)
+
+
+def _apart(tensors: Iterable[torch.Tensor]) -> float:
+    """The largest difference of an entry between any two tensors."""
+    return max(float((one - other).abs().max()) for one, other in itertools.combinations(tensors, 2))
 
 
 def _explanation(comparison: Comparison) -> str:
     """What TensorBoard's Text says of a comparison, in Markdown."""
-    same = "The curves of the modes coincide: they are one algorithm, and that is the result."
     return (
-        f"**{'The modes have drifted apart.' if comparison.has_drifted else same}**\n\n{comparison.verdict}.\n\n"
-        "Smoothing bends the curves: set it to 0. Custom Scalars has train and test of all modes in one chart."
+        f"**{comparison.verdict}.**\n\nOf modes that take the same steps, the curves coincide: they are one algorithm, "
+        "and that is the result. Smoothing bends the curves: set it to 0. Custom Scalars has train and test of all "
+        "modes in one chart. `differences` is how far the modes have drifted apart by rounding."
     )
 
 
-def _draw(folder: Path, log: EventLog, results_of: dict[str, list[EpochResult]], drifts: list[Drift]) -> None:
+def _draw(runs: dict[str, Run], comparison: Comparison, writer) -> None:
     from d2l_softmax.record import pictures
     from d2l_softmax.record.report import show
 
-    show(folder / "modes.png", log.writer, "all modes", pictures.modes(results_of), len(drifts))
-    show(folder / "drift.png", log.writer, "drift", pictures.drift([drift[:2] for drift in drifts]), len(drifts))
-
-
-def _twin(job: Job) -> Job:
-    """The same job from its start, with every weight moved by one rounding error."""
-    twin = make_job(job.settings, job.setup)
-    W = twin.learner.W
-    eps = torch.finfo(W.dtype).eps
-    W += eps * torch.where(W == 0, torch.ones_like(W), W)
-    return twin
-
-
-def _drift(trained: list[tuple[Learner, EpochResult]], twin: Job, twin_result: EpochResult) -> Drift:
-    """How far the modes are apart, and how far rounding may take them, as it took the twin from the first mode."""
-    apart = [_distance(one, other) for one, other in itertools.combinations(trained, 2)]
-    learner, result = first = trained[0]
-    strayed = _distance(first, (twin.learner, twin_result))
-    least = LEAST_ROUNDINGS * torch.finfo(learner.W.dtype).eps
-    sizes = float(learner.W.abs().max()), max(result.train_loss, result.test_loss)
-    explained = [max(ROUNDINGS * far, least * max(1.0, size)) for far, size in zip(strayed, sizes, strict=True)]
-    return Drift(*map(max, zip(*apart, strict=True)), *explained)
-
-
-def _distance(one: tuple[Learner, EpochResult], other: tuple[Learner, EpochResult]) -> tuple[float, float]:
-    """The largest difference of an entry of W or b, and of a loss."""
-    (a, a_result), (b, b_result) = one, other
-    weights = max(float((a.W - b.W).abs().max()), float((a.b - b.b).abs().max()))
-    train, test = a_result.train_loss - b_result.train_loss, a_result.test_loss - b_result.test_loss
-    return weights, max(abs(train), abs(test))
+    print("drawing the pictures", flush=True)
+    for run in runs.values():
+        run.draw()
+    folder, epoch = comparison.folder, len(comparison.drifts)
+    results: dict[str, list[EpochResult]] = {mode: run.history for mode, run in runs.items()}
+    show(folder / "modes.png", writer, "all modes", pictures.modes(results), epoch)
+    show(folder / "drift.png", writer, "drift", pictures.drift(comparison.drifts), epoch)

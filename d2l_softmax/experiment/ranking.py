@@ -2,51 +2,32 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import fmean, stdev
-from typing import NamedTuple
 
-from d2l_softmax.experiment.group import Group
-from d2l_softmax.record.files import CsvFile
-from d2l_softmax.training import EpochResult
+from d2l_softmax.metrics import EpochResult
+from d2l_softmax.record.files import write_csv
 
 
-class Sweep(NamedTuple):
-    """A sweep that has ended.
+@dataclass
+class Sweep:
+    """A sweep in a folder.
 
-    group: its folder and the settings of its members; `group.diverged` has the epoch in which one diverged.
-    results: of the epochs of each member.
-    ranking: the names of members that differ only in their seed, by what else sets them apart, the best first.
-    measure: the field of `EpochResult` that they are sorted by, the mean over seeds.
-    stopped_by: the signal that stopped it early, if any.
+    values: the settings that set each of its runs apart, by the name of the run.
+    results: of the epochs of each run.
+    diverged: the epoch in which the loss of a run was no longer finite.
+    measure: the field of `EpochResult` that runs are judged by.
+    interrupted: whether Ctrl-C has ended it early.
     """
 
-    group: Group
-    results: dict[str, list[EpochResult]]
-    ranking: dict[str, list[str]]
+    folder: Path
+    values: dict[str, dict[str, float]]
     measure: str
-    stopped_by: int | None = None
-
-    def lacks(self, name: str) -> str:
-        """Why a member cannot be judged, if it cannot."""
-        if name in self.group.diverged:
-            return f"diverged in epoch {self.group.diverged[name]}"
-        return "" if self.results[name] else "not begun"
-
-    def judged(self, names: list[str]) -> list[float]:
-        """The measure of each of these members; empty if one of them has none."""
-        return [] if any(map(self.lacks, names)) else [getattr(self.results[n][-1], self.measure) for n in names]
-
-
-def rank(group: Group, results: dict[str, list[EpochResult]]) -> Sweep:
-    """Rank the members of a sweep by the accuracy on the validation images or, without any, on the test images."""
-    alike = defaultdict(list)
-    for name in group.members:
-        alike[label(_without_seed(group.values(name))) or "all seeds"].append(name)
-    measure = "validation_accuracy" if next(iter(group.members.values())).validation else "test_accuracy"
-    sweep = Sweep(group, results, alike, measure)
-    best = {value: -fmean(sweep.judged(names) or [-math.inf]) for value, names in alike.items()}
-    return sweep._replace(ranking={value: alike[value] for value in sorted(alike, key=best.get)})
+    results: dict[str, list[EpochResult]] = field(default_factory=dict)
+    diverged: dict[str, int] = field(default_factory=dict)
+    interrupted: bool = False
 
 
 def label(values: Mapping[str, float]) -> str:
@@ -54,38 +35,88 @@ def label(values: Mapping[str, float]) -> str:
     return ",".join(f"{setting}={repr(value).removesuffix('.0')}" for setting, value in values.items())
 
 
+def rank(sweep: Sweep) -> dict[str, list[str]]:
+    """The names of runs that differ only in their seed, by what else sets them apart, the best mean first."""
+    alike = defaultdict(list)
+    for name, values in sweep.values.items():
+        alike[label(_without_seed(values)) or "all seeds"].append(name)
+    measures = {value: -fmean(_measures(sweep, names) or [-math.inf]) for value, names in alike.items()}
+    return {value: alike[value] for value in sorted(alike, key=measures.get)}
+
+
+def best(sweep: Sweep) -> str | None:
+    """The name of the best run, the first of its seeds; None if none can be judged."""
+    names = next(iter(rank(sweep).values()))
+    return names[0] if _measures(sweep, names) else None
+
+
 def mean_and_deviation(values: list[float]) -> tuple[float, float]:
     """The mean and the standard deviation of a sample, which is 0 for one value."""
     return fmean(values), stdev(values) if len(values) > 1 else 0.0
 
 
+def summary(sweep: Sweep) -> Iterator[list[str]]:
+    """The rows of the table that is printed at the end, the names of the columns first."""
+    judge = sweep.measure.removesuffix("_accuracy")
+    columns = {"train loss": "train_loss", "train acc": "train_accuracy"}
+    columns |= {f"{judge} loss": f"{judge}_loss", f"{judge} acc": f"{judge}_accuracy"}
+    ranked = rank(sweep)
+    seeds = max(map(len, ranked.values()))
+    note = f"; mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
+    yield ["", *columns, f" sorted by {judge} accuracy{note}"]
+    for value, names in ranked.items():
+        remarks = {name: _remark(sweep, name) for name in names if _remark(sweep, name)}
+        judged = [name for name in names if name not in remarks] or [n for n in names if sweep.results[n]]
+        cells = []
+        for column in columns.values():
+            figures = [getattr(sweep.results[name][-1], column) for name in judged]
+            cells.append(
+                " ± ".join(f"{f:.4f}" for f in mean_and_deviation(figures)[: len(figures)]) if judged else ""
+            )
+        yield [value, *cells, "; ".join(f"{n} {text}" if len(names) > 1 else text for n, text in remarks.items())]
+
+
+def _remark(sweep: Sweep, name: str) -> str:
+    """Why a run cannot be judged; empty if it can."""
+    if name in sweep.diverged:
+        return f"diverged in epoch {sweep.diverged[name]}"
+    return "" if sweep.results[name] else "not begun"
+
+
+def _measures(sweep: Sweep, names: list[str]) -> list[float]:
+    """The measure of each of these runs; empty if one of them cannot be judged."""
+    if any(_remark(sweep, name) for name in names):
+        return []
+    return [getattr(sweep.results[name][-1], sweep.measure) for name in names]
+
+
 def write_table(sweep: Sweep) -> None:
-    """Write `sweep.csv`, a row for each member with its last epoch."""
-    group, rows = sweep.group, []
-    for name in group.members:
+    """Write `sweep.csv`, a row for each run with its last epoch."""
+    rows = []
+    for name, values in sweep.values.items():
         last = sweep.results[name][-1] if sweep.results[name] else EpochResult(0, *[math.nan] * 7)
-        rows.append([*(values := group.values(name)).values(), *last, group.diverged.get(name)])
-    CsvFile(group.folder / "sweep.csv", [*values, *EpochResult._fields, "diverged_in"], rows)
+        rows.append([*values.values(), *last, sweep.diverged.get(name)])
+    write_csv(sweep.folder / "sweep.csv", [[*values, *EpochResult._fields, "diverged_in"], *rows])
 
 
-def draw(sweep: Sweep) -> None:
+def draw(sweep: Sweep, mode: str) -> None:
     """Draw the losses of every combination and, by the first setting that varies, the figure that it is judged by."""
     from d2l_softmax.record import pictures
 
-    group, losses, lines = sweep.group, {}, defaultdict(dict)
-    varied = list(_without_seed(group.values(next(iter(group.members)))))
-    for value, names in sorted(sweep.ranking.items(), key=lambda item: list(group.members).index(item[1][0])):
-        of = [[r.train_loss for r in sweep.results[n]] + [math.nan] * (n in group.diverged) for n in names]
+    losses, lines, ranked = {}, defaultdict(dict), rank(sweep)
+    varied = list(_without_seed(next(iter(sweep.values.values()))))
+    order = list(sweep.values)
+    for value, names in sorted(ranked.items(), key=lambda item: order.index(item[1][0])):
+        of = [[r.train_loss for r in sweep.results[n]] + [math.nan] * (n in sweep.diverged) for n in names]
         losses[value] = [fmean(at) for at in zip(*of, strict=False)]
-        if varied and (judged := sweep.judged(names)):
-            at, *others = _without_seed(group.values(names[0])).values()
-            lines[tuple(others)][value] = at, *mean_and_deviation(judged)
-    averaged = "" if len(losses) == len(group.members) else ", mean ± standard deviation over the seeds"
-    mode = next(iter(group.members.values())).mode
+        if varied and (measures := _measures(sweep, names)):
+            at, *others = _without_seed(sweep.values[names[0]]).values()
+            lines[tuple(others)][value] = at, *mean_and_deviation(measures)
+    averaged = "" if len(losses) == len(order) else ", mean ± standard deviation over the seeds"
     title = f"{mode}: {', '.join(varied) or 'one setting'}{averaged}"
     labels = varied[0] if varied else "", sweep.measure.replace("_", " ")
-    pictures.save(pictures.sweep(losses, title, list(lines.values()), labels), group.folder / "sweep.png")
+    pictures.save(pictures.sweep(losses, title, list(lines.values()), labels), sweep.folder / "sweep.png")
 
 
-def _without_seed(values: dict[str, float]) -> dict[str, float]:
+def _without_seed(values: Mapping[str, float]) -> dict[str, float]:
     return {setting: value for setting, value in values.items() if setting != "seed"}

@@ -1,126 +1,248 @@
-"""One run, and what all runs share: training jobs while recording them in their folders."""
+"""One run: built from its settings, trained, recorded in its folder, and continued from its checkpoint."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
+import torch
+
+from d2l_softmax.data.batches import BatchIterator, block_size
+from d2l_softmax.data.datasets import Dataset, load_dataset, split_validation
+from d2l_softmax.device import resolve_device, threads
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.job import Job, headline, make_job, prepare
+from d2l_softmax.experiment.lr_schedule import SCHEDULES
 from d2l_softmax.experiment.settings import Settings
-from d2l_softmax.experiment.stop import Stop
-from d2l_softmax.record.console import EpochTable, with_progress
+from d2l_softmax.initialisers import INITIALISERS
+from d2l_softmax.metrics import EpochResult
+from d2l_softmax.modes import MODES
+from d2l_softmax.parallel import distributed
+from d2l_softmax.record import checkpoint
+from d2l_softmax.record.console import EpochTable, batch_bar
 from d2l_softmax.record.recorder import Recorder, has_pictures
-from d2l_softmax.record.run_folder import check_run_name, create_run_folder, locked, writing
-from d2l_softmax.scale import distributed
-from d2l_softmax.training import DivergedError, EpochResult
+from d2l_softmax.record.run_folder import check_run_name, create_run_folder, locked
+from d2l_softmax.training import Learner, run_epoch
 
 
-class Run(NamedTuple):
-    """A run that has ended: its folder, the results of its epochs, and the signal that stopped it early, if any."""
-
-    folder: Path
-    results: list[EpochResult]
-    stopped_by: int | None = None
-
-
-def run(settings: Settings) -> Run:
-    """Train as `settings` say, printing the table of epochs and filling the run's folder.
+def run(settings: Settings) -> "Run":
+    """Train as `settings` say, printing the table of epochs and filling a new folder.
 
     Raises:
-        UserError: the settings ask for what this machine does not have, the data are damaged, the folder cannot be
-            written, or the loss is no longer finite.
+        UserError: the settings ask for what this machine does not have, the data are damaged or unavailable, or the
+            loss is no longer finite.
+        OSError: the folder cannot be written.
     """
     distributed.connect()
     if settings.run_name is not None:
         check_run_name(settings.logdir, settings.run_name)
-    setup = prepare(settings)
-    job = make_job(settings, setup)
-    label = f"{setup.dataset.name}-{settings.mode}"
-    folder = distributed.from_first(lambda: create_run_folder(settings.logdir, label, settings.run_name))
-    return train_job(job, folder)
+    new = Run(settings, *data_and_device(settings))
+    label = f"{new.dataset.name}-{settings.mode}"
+    new.train(distributed.from_first(lambda: create_run_folder(settings.logdir, label, settings.run_name)))
+    return new
 
 
-def train_job(job: Job, folder: Path) -> Run:
-    """Train one job up to the number of epochs of its settings, and record it in `folder`."""
-    settings, results = job.settings, list(job.history)
-    print(headline(settings.mode, job), flush=True)
-    table = EpochTable(job.validation_iter is not None)
-
-    def after_epoch(result_of: dict[str, EpochResult]) -> None:
-        results.append(result_of[""])
-        table.add(result_of[""])
-
-    if not settings.cuda_graph:
-        job = job._replace(train_iter=with_progress(job.train_iter, len(results) + 1, settings.epochs))
-    with Stop() as stop:
-        record({"": job}, ({"": result} for result in job.epochs()), folder, after_epoch, stop)
-        distributed.disconnect()
-    return Run(folder, results, stop.signum)
-
-
-def record(
-    jobs: dict[str, Job],
-    epochs: Iterable[dict[str, EpochResult]],
-    folder: Path,
-    after_epoch: Callable[[dict[str, EpochResult]], None],
-    stop: Stop,
-    may_diverge: bool = False,
-    draw: bool = True,
-) -> None:
-    """Train jobs side by side, each recorded in the folder of its name below `folder`.
-
-    Args:
-        jobs: by name; "" stands for `folder` itself.
-        epochs: trains an epoch whenever its results, by name, are asked for.
-        after_epoch: is called with the results when they have been recorded.
-        stop: is shielded while an epoch is being recorded.
-        may_diverge: whether a job whose loss is no longer finite just ends, without recording that epoch.
-        draw: whether to draw the pictures of a job that has all of its epochs, if its settings say so.
+def data_and_device(settings: Settings) -> tuple[Dataset, torch.device]:
+    """Find what to train on, and where.
 
     Raises:
-        UserError: `folder` cannot be written, or a loss is no longer finite.
+        UserError: the device does not exist, or the data are not available or are damaged.
     """
-    try:
-        with writing(folder), ExitStack() as stack:
-            recorders = {n: stack.enter_context(_recorder(job, folder / n, draw)) for n, job in jobs.items()}
-            for results in epochs:
-                with stop.shield():
-                    for name, result in results.items():
-                        if result.is_finite:
-                            recorders[name](result)
-                        elif not may_diverge:
-                            raise DivergedError(result.epoch)
-                    after_epoch(results)
-            if draw and any(job.settings.figures for job in jobs.values()):
-                print("drawing the pictures", flush=True)
-    except DivergedError as error:
-        kept = {1: "its settings are", 2: "epoch 1 is"}.get(error.epoch, f"epochs 1 to {error.epoch - 1} are")
-        lr = next(iter(jobs.values())).settings.lr
-        raise UserError(f"{error}: {kept} kept in {folder}; try a smaller --lr than {lr:g}") from error
+    device = distributed.local_device(resolve_device(settings.device))
+    if device.type == "mps" and settings.dtype == "float64":
+        raise UserError("--dtype float64 does not exist on MPS: use --device cpu or --dtype float32")
+    return load_dataset(settings.dataset, settings.data_dir, settings.resize, settings.seed), device
 
 
-def is_complete(job: Job, folder: Path, draw: bool = True) -> bool:
-    """Whether a job has all of its epochs and, unless it is to have none, its folder all of its pictures."""
-    return len(job.history) >= job.settings.epochs and (has_pictures(folder) or not (draw and job.settings.figures))
+def build_learner(settings: Settings, num_inputs: int, num_outputs: int, device: torch.device) -> Learner:
+    """Build the learner of the mode."""
+    return MODES[settings.mode](
+        num_inputs,
+        num_outputs,
+        lr=settings.lr,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        initialiser=INITIALISERS[settings.init],
+        generator=torch.Generator().manual_seed(settings.seed),
+        device=device,
+        dtype=getattr(torch, settings.dtype),
+    )
 
 
-@contextmanager
-def _recorder(job: Job, folder: Path, draw: bool) -> Iterator[Callable[[EpochResult], None]]:
-    """Record a job while the block runs, and draw its pictures at the end. Of several processes only one writes."""
-    if not distributed.is_first() or is_complete(job, folder, draw):
-        yield lambda result: None
-        return
-    folder.mkdir(exist_ok=True)
-    with locked(folder), ExitStack() as stack:
-        validation = job.validation_iter is not None
-        recorder = Recorder(folder, job.config(), job.learner, job.generator, job.history, validation, job.hparams)
-        stack.callback(recorder.close)
-        yield recorder
-        if draw and job.settings.figures and len(recorder.history) == job.settings.epochs:
-            recorder.draw(job.dataset, job.test_iter)
+class Run:
+    """A learner with its data, the results of its epochs and, while it is recorded, its folder.
+
+    Args:
+        settings: what to train.
+        dataset, device: as `data_and_device` returns them.
+        like: a run that sees the same batches, whose data iterators are used.
+
+    Attributes:
+        history: the results of all epochs so far.
+        folder: where it is recorded; None before.
+        interrupted: whether Ctrl-C has ended it early.
+
+    Raises:
+        UserError: the data are too few to hold images out, or for so many processes.
+    """
+
+    def __init__(self, settings: Settings, dataset: Dataset, device: torch.device, like: "Run | None" = None):
+        self.settings, self.device, self.description = settings, device, dataset.description
+        if like is not None:
+            self.dataset, self.iterators = like.dataset, like.iterators
+        else:
+            held_out = settings.validation
+            self.dataset = split_validation(dataset, held_out, settings.seed) if held_out else dataset
+            self.iterators = _make_iterators(settings, self.dataset, device)
+        torch.manual_seed(settings.seed)
+        self.learner = build_learner(settings, dataset.num_inputs, len(dataset.classes), device)
+        self.history: list[EpochResult] = []
+        self.folder: Path | None = None
+        self.recorder: Recorder | None = None
+        self.interrupted = False
+
+    @property
+    def headline(self) -> str:
+        """What is trained on which data and where."""
+        data, held_out = self.description, self.settings.validation
+        return (
+            f"{data['name']}: {len(self.dataset.train_labels)} training{f', {held_out} validation' if held_out else ''} "
+            f"and {data['test_images']} test images of {data['height']}×{data['width']}, {len(data['classes'])} "
+            f"classes; {self.device}, {self.settings.dtype}"
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has all of its epochs and, unless it is to have none, all of its pictures."""
+        drawn = not self.settings.figures or has_pictures(self.folder)
+        return len(self.history) >= self.settings.epochs and drawn
+
+    def train(self, folder: Path) -> None:
+        """Train up to the number of epochs of the settings, from where `folder` says that it stopped.
+
+        Raises:
+            UserError: another process is writing to the folder, its checkpoint is damaged, or the loss is no longer
+                finite.
+        """
+        try:
+            with self.recording(folder), self.threads():
+                if self.is_complete:
+                    print(f"{folder} already has {len(self.history)} epochs: name more with --epochs to train on")
+                    return
+                print(f"{self.settings.mode} on {self.headline}", flush=True)
+                table = EpochTable(bool(self.settings.validation))
+                for result in self.epochs():
+                    self.record(result)
+                    table.add(result)
+                if self.settings.figures:
+                    print("drawing the pictures", flush=True)
+                    self.draw()
+            distributed.disconnect()
+        except KeyboardInterrupt:
+            self.interrupted = True
+
+    @contextmanager
+    def recording(self, folder: Path, hparams: dict[str, float] | None = None) -> Iterator[None]:
+        """Record what is trained in the block, from the checkpoint on where there is one.
+
+        Args:
+            folder: the run's, which no other process may write to.
+            hparams: what TensorBoard's HParams shows, of a member of a sweep.
+        """
+        self.folder = folder
+        is_first, order = distributed.is_first(), self.iterators["train"].generator
+        if is_first:
+            folder.mkdir(exist_ok=True)
+        with locked(folder) if is_first else nullcontext():
+            identity = self.settings.identity() | {"data": self.description["sha256"]}
+            if (state := distributed.from_first(lambda: checkpoint.load(folder))) is not None:
+                self.history = checkpoint.restore(state, folder, self.learner, order, identity)
+            if not is_first or self.is_complete:
+                yield
+                return
+            self.recorder = Recorder(folder, self.config(), self.learner, order, self.history, identity, hparams)
+            try:
+                yield
+            finally:
+                self.recorder.close()
+                self.recorder = None
+
+    def threads(self):
+        """A block with as many threads as are fast for these steps."""
+        return threads(self.device, self.settings.batch_size * self.learner.W.numel())
+
+    def epochs(self) -> Iterator[EpochResult]:
+        """Train, one epoch whenever a result is asked for, up to the number of the settings."""
+        learner = distributed.wrap_learner(self.learner)
+        shards = {split: distributed.shard(data_iter) for split, data_iter in self.iterators.items()}
+        begin, num_epochs = len(self.history) + 1, self.settings.epochs
+        bar = batch_bar(shards["train"], begin, num_epochs)
+        for epoch in range(begin, num_epochs + 1):
+            self.set_learning_rate(epoch)
+            result = run_epoch(learner, epoch, bar, shards["test"], shards["validation"])
+            yield distributed.reduce_result(result, **shards)
+
+    def set_learning_rate(self, epoch: int) -> None:
+        """Set the learning rate of an epoch."""
+        factor = SCHEDULES[self.settings.lr_schedule](epoch, self.settings.epochs)
+        for group in self.learner.updater.param_groups:
+            group["lr"] = self.settings.lr * factor
+
+    def record(self, result: EpochResult) -> None:
+        """Keep the result of an epoch.
+
+        Raises:
+            UserError: its loss is not finite; then nothing of the epoch is kept.
+        """
+        if not result.is_finite:
+            kept = f"{len(self.history)} epoch(s) and its settings are kept in {self.folder}"
+            lr = self.settings.lr
+            raise UserError(
+                f"the loss is no longer finite in epoch {result.epoch}: {kept}; try a smaller --lr than {lr:g}"
+            )
+        self.history.append(result)
+        if self.recorder is not None:
+            self.recorder(result)
+
+    def draw(self) -> None:
+        """Draw the pictures."""
+        if self.recorder is not None:
+            self.recorder.draw(self.dataset, self.iterators["test"])
+
+    def config(self) -> dict:
+        """Return the content of `config.json`: the settings, the data, and what it runs on."""
+        cuda = self.device.type == "cuda"
+        return {
+            "settings": asdict(self.settings),
+            "data": self.description,
+            "device": {
+                "type": str(self.device),
+                "name": torch.cuda.get_device_name(self.device) if cuda else platform.machine(),
+                "threads": torch.get_num_threads(),
+            },
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "command": sys.argv,
+        }
 
 
-def lock_once(folder: Path):
-    """Lock a folder from the first read to the last write, in the process that writes."""
-    return locked(folder) if distributed.is_first() else nullcontext()
+def _make_iterators(settings: Settings, dataset: Dataset, device: torch.device) -> dict[str, BatchIterator | None]:
+    """Put the data on the device: the batches of `train`, `test` and `validation`, which may be None."""
+    distributed.check_shares(
+        {"training": dataset.train_labels, "test": dataset.test_labels, "validation": dataset.validation_labels}
+    )
+    dtype = getattr(torch, settings.dtype)
+    place = {"divisor": settings.divisor(dataset.max_value), "device": device, "dtype": dtype}
+
+    def in_order(images: torch.Tensor | None, labels: torch.Tensor | None) -> BatchIterator | None:
+        # Evaluation does not depend on the size of its batches, so it takes one that is fast.
+        return None if images is None else BatchIterator(images, labels, block_size(images, dtype), **place)
+
+    train = (dataset.train_images, dataset.train_labels, settings.batch_size)
+    return {
+        "train": BatchIterator(*train, seed=settings.seed, **place),
+        "test": in_order(dataset.test_images, dataset.test_labels),
+        "validation": in_order(dataset.validation_images, dataset.validation_labels),
+    }

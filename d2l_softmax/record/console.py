@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from d2l_softmax.training import EpochResult
+from d2l_softmax.metrics import EpochResult
 
 # The columns of the table: heading, field of `EpochResult`, decimals.
 _COLUMNS = [
@@ -38,20 +38,19 @@ class EpochTable:
         print(f"{result.epoch:5d}", *cells, sep="  ", flush=True)
 
 
-def with_bar(epochs: Iterable[Any], done: int, num_epochs: int) -> Iterable[Any]:
-    """Show one bar for all epochs, of which some may be done already, where stderr is a terminal."""
+def epoch_bar(epochs: Iterable[Any], num_epochs: int) -> Iterable[Any]:
+    """Show one bar for all epochs, where stderr is a terminal."""
     from tqdm import tqdm
 
-    bar = {"initial": done, "total": num_epochs, "unit": "epoch", "leave": False, "disable": None}
-    return tqdm(epochs, desc="training", **bar)
+    return tqdm(epochs, desc="training", total=num_epochs, unit="epoch", leave=False, disable=None)
 
 
-def with_progress(data_iter: Any, first_epoch: int, num_epochs: int) -> Any:
+def batch_bar(data_iter: Any, first_epoch: int, num_epochs: int) -> Any:
     """Show a bar for each pass over `data_iter` where stderr is a terminal; return it unchanged where it is not."""
-    return _Progress(data_iter, first_epoch, num_epochs) if sys.stderr.isatty() else data_iter
+    return _BatchBar(data_iter, first_epoch, num_epochs) if sys.stderr.isatty() else data_iter
 
 
-class _Progress:
+class _BatchBar:
     def __init__(self, data_iter: Any, first_epoch: int, num_epochs: int):
         self.data_iter, self.epoch, self.num_epochs = data_iter, first_epoch, num_epochs
 

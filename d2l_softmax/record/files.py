@@ -23,21 +23,15 @@ def replace(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-class CsvFile:
-    """A table under a line of column names, complete after every row that is added."""
+def write_csv(path: Path, rows: Iterable[Iterable]) -> None:
+    """Write a table in place of a file; the first row has the names of the columns."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    replace(path, buffer.getvalue().encode())
 
-    def __init__(self, path: Path, names: Iterable[str], rows: Iterable[Iterable] = ()):
-        self.path = path
-        buffer = io.StringIO(newline="")
-        csv.writer(buffer, lineterminator="\n").writerows([names, *rows])
-        replace(path, buffer.getvalue().encode())
 
-    def add(self, row: Iterable) -> None:
-        """Add one line.
-
-        Raises:
-            OSError: the file has been removed, or cannot be written.
-        """
-        with self.path.open("r+", newline="", encoding="utf-8") as file:
-            file.seek(0, io.SEEK_END)
-            csv.writer(file, lineterminator="\n").writerow(row)
+def append_csv(path: Path, row: Iterable) -> None:
+    """Add a row to a table, which must exist."""
+    with path.open("r+", newline="", encoding="utf-8") as file:
+        file.seek(0, io.SEEK_END)
+        csv.writer(file, lineterminator="\n").writerow(row)

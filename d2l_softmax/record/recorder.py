@@ -5,15 +5,13 @@ from pathlib import Path
 import torch
 
 from d2l_softmax.data.datasets import Dataset
-from d2l_softmax.record import checkpoint
-from d2l_softmax.record.files import replace
-from d2l_softmax.record.metrics import MetricsFile
+from d2l_softmax.metrics import EpochResult
+from d2l_softmax.record import checkpoint, tensorboard
+from d2l_softmax.record.files import append_csv, replace, write_csv
 from d2l_softmax.record.run_folder import write_config
-from d2l_softmax.record.tensorboard import EventLog
-from d2l_softmax.training import Batches, EpochResult, Learner
+from d2l_softmax.training import Batches, Learner
 
-SCORES = "scores.txt"
-PICTURES = ("samples", "weights", "curves", "predictions", "mistakes", "confusion")
+METRICS, SCORES = "metrics.csv", "scores.txt"
 
 
 def has_pictures(folder: Path) -> bool:
@@ -22,14 +20,14 @@ def has_pictures(folder: Path) -> bool:
 
 
 class Recorder:
-    """Writes a run's settings, metrics, curves, checkpoints and pictures into its folder.
+    """Writes a run's settings, metrics, curves, checkpoint and pictures into its folder.
 
     Args:
         folder: the run's.
         config: the content of `config.json`.
         learner, generator: whose state is kept; the generator is that of the training order.
-        history: the results of the epochs before, of a resumed run.
-        validation: whether there are validation figures.
+        history: the results of all epochs so far, to which the caller adds.
+        identity: what tells the run from another one, for its checkpoint.
         hparams: what TensorBoard's HParams shows, of a member of a sweep.
     """
 
@@ -40,38 +38,40 @@ class Recorder:
         learner: Learner,
         generator: torch.Generator,
         history: list[EpochResult],
-        validation: bool,
+        identity: dict,
         hparams: dict[str, float] | None = None,
     ):
-        self.folder, self.learner, self.generator, self.history = folder, learner, generator, list(history)
+        self.folder, self.mode = folder, config["settings"]["mode"]
+        self.learner, self.generator, self.history, self.identity = learner, generator, history, identity
         write_config(folder, config)
-        for name in (SCORES, *(f"{picture}.png" for picture in PICTURES)):
-            (folder / name).unlink(missing_ok=True)
-        self.metrics = MetricsFile(folder, history, validation)
-        self.event_log = EventLog(folder, len(history))
-        settings = [f"| {name} | {value} |" for name, value in config["settings"].items() if value is not None]
-        self.event_log.writer.add_text("settings", "\n".join(["| setting | value |", "| --- | --- |", *settings]), 0)
+        for picture in (folder / SCORES, *folder.glob("*.png")):
+            picture.unlink(missing_ok=True)
+        validation = bool(config["settings"]["validation"])
+        self.columns = [name for name in EpochResult._fields if validation or not name.startswith("validation")]
+        write_csv(folder / METRICS, [self.columns, *map(self._row, history)])
+        self.writer = tensorboard.event_writer(folder, len(history))
+        tensorboard.write_settings(self.writer, config["settings"])
         if hparams:
-            self.event_log.add_hparams(hparams, validation)
+            tensorboard.write_hparams(self.writer, hparams, validation)
 
     def __call__(self, result: EpochResult) -> None:
         """Record one epoch. The checkpoint comes last: what it says is done has been written everywhere else."""
-        self.history.append(result)
-        self.metrics(result)
-        self.event_log(result)
-        # TensorBoard's bins end at 1e20, and weights that are all beyond it would be an error.
-        self.event_log.writer.add_histogram("weights", self.learner.W.clamp(-1e19, 1e19), result.epoch)
-        checkpoint.save(self.folder, self.learner, self.generator, self.history)
+        append_csv(self.folder / METRICS, self._row(result))
+        tensorboard.write_epoch(self.writer, result, self.learner)
+        checkpoint.save(self.folder, self.learner, self.generator, self.history, self.identity)
+
+    def _row(self, result: EpochResult) -> list:
+        return [getattr(result, name) for name in self.columns]
 
     def draw(self, dataset: Dataset, test_iter: Batches) -> None:
         """Draw the pictures of a run that has ended."""
         # Imported only where there are pictures: matplotlib takes as long as several epochs.
         from d2l_softmax.record.report import draw_run
 
-        scores = draw_run(self.folder, self.event_log.writer, dataset, self.learner, test_iter, self.history)
-        self.event_log.writer.flush()
+        scores = draw_run(self.folder, self.writer, dataset, self.learner, test_iter, self.history, self.mode)
+        self.writer.flush()
         replace(self.folder / SCORES, scores.encode())
 
     def close(self) -> None:
         """Write what is pending."""
-        self.event_log.close()
+        self.writer.close()

@@ -16,8 +16,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from d2l_softmax.errors import UserError
-from d2l_softmax.scale.launch import is_first, launched
-from d2l_softmax.training import EpochResult, Learner
+from d2l_softmax.metrics import EpochResult
+from d2l_softmax.parallel.launch import is_first, launched
+from d2l_softmax.training import Learner
 
 
 def connect() -> None:

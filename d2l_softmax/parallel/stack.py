@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from d2l_softmax.training import Batches, EpochResult, Learner
+from d2l_softmax.metrics import EpochResult
+from d2l_softmax.training import Batches, Learner
 
 Build = Callable[[int, int], Learner]
 
