@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import math
 import os
 import shlex
 import sys
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from d2l_softmax.experiment.run import Run
 
 COMPARE = "compare"
+# Fall of the training loss in the last epoch, as a share of it, from which training should go on.
+STEEP = 0.03
 
 
 def parser() -> argparse.ArgumentParser:
@@ -142,11 +145,23 @@ def _summarize_run(ended: "Run") -> int:
             f"\nafter epoch {last.epoch}: train loss {last.train_loss:.4f}, train accuracy "
             f"{last.train_accuracy:.4f}, test loss {last.test_loss:.4f}, test accuracy {last.test_accuracy:.4f}"
         )
+        if not ended.interrupted:
+            print(_advice(ended), end="")
     _say_where(ended.folder, ended.folder.parent)
     if ended.interrupted:
         command = f"python {program()}" if program().endswith(".py") else program()
         return interrupted(f"to go on: {command} --resume {shlex.quote(str(ended.folder))}")
     return 0
+
+
+def _advice(ended: "Run") -> str:
+    """One line where the training loss at the end is high or still falls fast; nothing where neither is so."""
+    guessing, losses = math.log(len(ended.dataset.classes)), [result.train_loss for result in ended.history]
+    if losses[-1] > guessing:
+        return f"The train loss is above {guessing:.4f}, that of guessing: try a smaller --lr.\n"
+    if len(losses) > 1 and (falls := 1 - losses[-1] / losses[-2]) > STEEP:
+        return f"The train loss still falls by {falls:.0%} per epoch: try a larger --lr, or more --epochs.\n"
+    return ""
 
 
 def _summarize_sweep(sweep: "Sweep") -> int:

@@ -70,6 +70,8 @@ class Settings:
             option = f"--{name.replace('_', '-')}"
             if not isinstance(value, int | float if setting.type is float else setting.type):
                 raise UserError(f"{option} must be {setting.type}, got {value!r}")
+            if isinstance(value, str) and value.encode(errors="ignore").decode() != value:
+                raise UserError(f"{option} must be text in UTF-8, got {value!r}")
             if name in CHOICES:
                 one_of(option, value, CHOICES[name])
             allowed, is_allowed = LIMITS.get(name, ("", lambda _: True))
