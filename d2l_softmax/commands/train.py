@@ -45,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
         group.add_argument(option, help=help, metavar=metavar, **how)
 
     group = parser.add_argument_group("what to train")
-    add(group, "--mode", f"which implementation; {COMPARE} trains several side by side and fails if they differ")
+    modes = f"{'|'.join(MODES)}|FILE.py|{COMPARE}"
+    explained = f"FILE.py is your own; {COMPARE} trains several side by side and fails if they differ"
+    add(group, "--mode", f"which implementation; {explained}", modes)
     group.add_argument("--modes", metavar="A,B,…", help=f"which to compare (default: {','.join(MODES)})")
     add(group, "--epochs", "passes over the training images", "N", type=int)
     add(group, "--lr", "learning rate; several values, here or below, make a sweep", "X", type=float)
@@ -85,8 +87,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _dispatch(options: dict) -> int:
     modes = options.pop("modes", None)
-    one_of("--mode", options.get("mode", Settings.mode), [*MODES, COMPARE])
     comparing = options.get("mode") == COMPARE
+    names = [options.get("mode", Settings.mode)]
+    if comparing:
+        names = (",".join(MODES) if modes is None else modes).split(",")
+    for name in names:
+        if not name.endswith(".py"):
+            one_of("--mode", name, [*MODES, COMPARE])
+        elif not Path(name).is_file():
+            raise UserError(f"--mode {name}: there is no such file")
     if modes is not None and not comparing:
         raise UserError(f"--modes {modes} is for --mode {COMPARE}")
     if "logdir" in options:
@@ -103,6 +112,8 @@ def _dispatch(options: dict) -> int:
             raise UserError(
                 "several values make a sweep, which cannot be combined with --resume or with --mode compare"
             )
+        if names[0].endswith(".py"):
+            raise UserError(f"several values make a sweep, which is for the built-in modes, not for {names[0]}")
         _refuse_in_parallel("a sweep")
         settings = [Settings(**combination) for combination in combinations]
 
@@ -120,12 +131,11 @@ def _dispatch(options: dict) -> int:
         return _summarize_run(resume(folder, options))
     if comparing:
         _refuse_in_parallel("a comparison")
-        modes = (",".join(MODES) if modes is None else modes).split(",")
-        settings, *_ = [Settings(**(options | {"mode": mode})) for mode in modes]
+        settings, *_ = [Settings(**(options | {"mode": name})) for name in names]
 
         from d2l_softmax.experiment.compare import compare
 
-        return _summarize_comparison(compare(settings, modes))
+        return _summarize_comparison(compare(settings, names))
     settings = Settings(**options)
 
     from d2l_softmax.experiment.run import run
@@ -184,7 +194,9 @@ def _summarize_comparison(comparison: "Comparison") -> int:
     if comparison.interrupted:
         return interrupted("what is complete is kept")
     if not comparison.is_the_same:
-        print(f"{program()}: {comparison.verdict}", file=sys.stderr)
+        own = [name for name in comparison.modes if name.endswith(".py")]
+        advice = f"; run `python check.py {own[0]}` to see which piece differs" if own else ""
+        print(f"{program()}: {comparison.verdict}{advice}", file=sys.stderr)
         return 1
     return 0
 

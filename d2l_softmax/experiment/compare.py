@@ -111,11 +111,11 @@ def compare(settings: Settings, modes: list[str]) -> Comparison:
     runs = {mode: Run(replace(settings, mode=mode), dataset, device) for mode in modes}
     first = runs[modes[0]]
     folder = create_run_folder(settings.logdir, f"{dataset.name}-compare", settings.run_name)
-    write_config(folder, {"kind": "comparison", "members": modes, "data": first.description, "command": sys.argv})
+    write_config(folder, {"kind": "comparison", "members": [Path(mode).name for mode in modes], "data": first.description, "command": sys.argv})
     comparison = Comparison(folder, modes)
     with ExitStack() as stack:
         for mode, run in runs.items():
-            stack.enter_context(run.recording(folder / mode))
+            stack.enter_context(run.recording(folder / Path(mode).name))
         stack.enter_context(first.threads())
         writer = stack.enter_context(event_writer(folder / "differences"))
         write_charts(writer, dataset.name)

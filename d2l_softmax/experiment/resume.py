@@ -55,6 +55,11 @@ def settings_of(folder: Path, config: dict) -> Settings:
 
 def _continued(folder: Path, settings: Settings, config: dict, given: dict[str, Any]) -> Settings:
     """The settings with what may change, after a check that nothing else does."""
+    if settings.mode.endswith(".py"):
+        if not given.get("mode", "").endswith(".py"):
+            raise UserError(f"{folder} was trained with a file of your own: name it, with --mode {settings.mode}")
+        # The file may have moved; the checkpoint knows its checksum.
+        settings = replace(settings, mode=given["mode"])
     if settings.dataset not in DATASETS and "data_dir" in given:
         given = {"dataset": os.path.abspath(os.path.expanduser(given["data_dir"]))} | given
     elif settings.dataset == "auto":

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from d2l_softmax.data.batches import BatchIterator, block_size
 from d2l_softmax.data.datasets import Dataset, load_dataset, split_validation
 from d2l_softmax.device import resolve_device, threads
 from d2l_softmax.errors import UserError
+from d2l_softmax.experiment import learner_file
 from d2l_softmax.experiment.lr_schedule import SCHEDULES
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.initialisers import INITIALISERS
@@ -39,7 +41,7 @@ def run(settings: Settings) -> "Run":
     if settings.run_name is not None:
         check_run_name(settings.logdir, settings.run_name)
     new = Run(settings, *data_and_device(settings))
-    label = f"{new.dataset.name}-{settings.mode}"
+    label = f"{new.dataset.name}-{Path(settings.mode).stem}"
     new.train(distributed.from_first(lambda: create_run_folder(settings.logdir, label, settings.run_name)))
     return new
 
@@ -58,7 +60,8 @@ def data_and_device(settings: Settings) -> tuple[Dataset, torch.device]:
 
 def build_learner(settings: Settings, num_inputs: int, num_outputs: int, device: torch.device) -> Learner:
     """Build the learner of the mode."""
-    return MODES[settings.mode](
+    build = partial(learner_file.build, settings.mode) if settings.mode.endswith(".py") else MODES[settings.mode]
+    return build(
         num_inputs,
         num_outputs,
         lr=settings.lr,
@@ -85,11 +88,12 @@ class Run:
         interrupted: whether Ctrl-C has ended it early.
 
     Raises:
-        UserError: the data are too few to hold images out, or for so many processes.
+        UserError: the data are too few to hold so many images out.
     """
 
     def __init__(self, settings: Settings, dataset: Dataset, device: torch.device, like: "Run | None" = None):
         self.settings, self.device, self.description = settings, device, dataset.description
+        self.mode = learner_file.checksum(settings.mode) if settings.mode.endswith(".py") else settings.mode
         if like is not None:
             self.dataset, self.iterators = like.dataset, like.iterators
         else:
@@ -156,7 +160,7 @@ class Run:
         if is_first:
             folder.mkdir(exist_ok=True)
         with locked(folder) if is_first else nullcontext():
-            identity = self.settings.identity() | {"data": self.description["sha256"]}
+            identity = self.settings.identity() | {"mode": self.mode, "data": self.description["sha256"]}
             if (state := distributed.from_first(lambda: checkpoint.load(folder))) is not None:
                 self.history = checkpoint.restore(state, folder, self.learner, order, identity)
             if not is_first or self.is_complete:
@@ -230,9 +234,6 @@ class Run:
 
 def _make_iterators(settings: Settings, dataset: Dataset, device: torch.device) -> dict[str, BatchIterator | None]:
     """Put the data on the device: the batches of `train`, `test` and `validation`, which may be None."""
-    distributed.check_shares(
-        {"training": dataset.train_labels, "test": dataset.test_labels, "validation": dataset.validation_labels}
-    )
     dtype = getattr(torch, settings.dtype)
     place = {"divisor": settings.divisor(dataset.max_value), "device": device, "dtype": dtype}
 

@@ -40,6 +40,8 @@ CHANGEABLE = ("epochs", "device", "data_dir", "figures")
 class Settings:
     """The settings of one run, named as the options of `train.py`, whose `--help` says what they are.
 
+    The mode is one of `MODES`, or a learner's own file, whose name ends in `.py`.
+
     Raises:
         UserError: a value is not allowed; the message names the option, the value and what is allowed.
     """
@@ -72,7 +74,7 @@ class Settings:
                 raise UserError(f"{option} must be {setting.type}, got {value!r}")
             if isinstance(value, str) and value.encode(errors="ignore").decode() != value:
                 raise UserError(f"{option} must be text in UTF-8, got {value!r}")
-            if name in CHOICES:
+            if name in CHOICES and not (name == "mode" and value.endswith(".py")):
                 one_of(option, value, CHOICES[name])
             allowed, is_allowed = LIMITS.get(name, ("", lambda _: True))
             if not is_allowed(value):
@@ -88,7 +90,7 @@ class Settings:
 
     def identity(self) -> dict[str, Any]:
         """The settings that, with the data, determine the results of a run."""
-        others = (*CHANGEABLE, "dataset", "logdir", "run_name")
+        others = (*CHANGEABLE, "mode", "dataset", "logdir", "run_name")
         return {name: value for name, value in asdict(self).items() if name not in others}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from d2l_softmax.errors import UserError
 from d2l_softmax.metrics import EpochResult
@@ -60,18 +60,6 @@ def from_first(function: Callable[[], Any]) -> Any:
     values = [function() if is_first() else None]
     dist.broadcast_object_list(values)
     return values[0]
-
-
-def check_shares(splits: dict[str, Any]) -> None:
-    """Refuse labels of a split, by its name, that are fewer than there are processes.
-
-    Raises:
-        UserError: some are.
-    """
-    size = dist.get_world_size() if dist.is_initialized() else 1
-    for split, labels in splits.items():
-        if labels is not None and len(labels) < size:
-            raise UserError(f"{len(labels)} {split} image(s) are too few for {size} processes: start fewer")
 
 
 class Shard:
@@ -124,20 +112,7 @@ def reduce_result(result: EpochResult, **shards: Any) -> EpochResult:
 
 def wrap_learner(learner: Learner) -> Learner:
     """Return a learner whose steps are those of all processes together."""
-    if not dist.is_initialized():
-        return learner
-    if isinstance(learner.net, nn.Module):
-        # DistributedDataParallel averages the processes' gradients while they are still being computed.
-        net = nn.parallel.DistributedDataParallel(learner.net)
-        return learner._replace(net=net, backward=_averaged_backward)
-    return learner._replace(backward=_SummedBackward(learner))
-
-
-def _averaged_backward(net: Any, loss: Any, losses: Tensor) -> None:
-    """Weight the losses so that the average over processes is the mean over the whole batch."""
-    count = torch.tensor(len(losses), device=losses.device)
-    dist.all_reduce(count)
-    (losses.sum() * dist.get_world_size() / count).backward()
+    return learner._replace(backward=_SummedBackward(learner)) if dist.is_initialized() else learner
 
 
 class _SummedBackward:
