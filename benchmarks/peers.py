@@ -16,19 +16,27 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from d2l_softmax import MODES, BatchIterator, Dataset, train
 from d2l_softmax.data.batches import BLOCK
+from d2l_softmax.device import threads
+from d2l_softmax.scratch import init_params
 
 BATCH_SIZE, LR, SEED = 256, 0.1, 326
-Epoch = Callable[[], None]
+CPU = torch.device("cpu")
+Epoch = Callable[[], object]
 
 
-def mode(name: str, dataset: Dataset, batch_size: int = BATCH_SIZE) -> Epoch:
-    """One of this project's modes."""
+def mode(name: str, dataset: Dataset) -> Epoch:
+    """One of this project's modes, with as many threads as a run has."""
     generator = torch.Generator().manual_seed(SEED)
-    learner = MODES[name](dataset.num_inputs, len(dataset.classes), lr=LR, generator=generator)
-    train_iter = BatchIterator(dataset.train_images, dataset.train_labels, batch_size, seed=SEED)
-    test_iter = BatchIterator(dataset.test_images, dataset.test_labels, BLOCK)
-    net, loss, updater, backward = learner.net, learner.loss, learner.updater, learner.backward
-    return lambda: train(net, train_iter, test_iter, loss, 1, updater, backward=backward)
+    learner = MODES[name](dataset.num_inputs, len(dataset.classes), lr=LR, generator=generator, device=CPU)
+    train_iter = BatchIterator(dataset.train_images, dataset.train_labels, BATCH_SIZE, seed=SEED, device=CPU)
+    test_iter = BatchIterator(dataset.test_images, dataset.test_labels, BLOCK, device=CPU)
+
+    def epoch() -> list:
+        with threads(CPU, BATCH_SIZE * learner.W.numel()):
+            net, loss, updater = learner.net, learner.loss, learner.updater
+            return train(net, train_iter, test_iter, loss, 1, updater, backward=learner.backward)
+
+    return epoch
 
 
 def textbook(dataset: Dataset) -> Epoch:
@@ -100,14 +108,13 @@ def numpy_loop(dataset: Dataset) -> Epoch:
 def _numpy_loop(dataset: Dataset, product: Callable) -> Epoch:
     X, y = _flat(dataset.train_images).numpy(), dataset.train_labels.numpy()
     X_test, y_test = _flat(dataset.test_images).numpy(), dataset.test_labels.numpy()
-    generator = np.random.default_rng(SEED)
     # As in the modes, each class's weights lie contiguous, which is the faster way here too.
-    W = generator.normal(0, 0.01, (len(dataset.classes), X.shape[1])).astype(np.float32).T
-    b = np.zeros(W.shape[1], np.float32)
+    W, b, generator = _start(dataset)
+    W, b = W.numpy(), b.numpy()
 
-    def epoch() -> None:
+    def epoch() -> tuple[float, float, float, float]:
         total = correct = 0
-        order = generator.permutation(len(X))
+        order = torch.randperm(len(X), generator=generator).numpy()
         for start in range(0, len(X), BATCH_SIZE):
             index = order[start : start + BATCH_SIZE]
             x, k = X[index], np.arange(len(index))
@@ -124,8 +131,8 @@ def _numpy_loop(dataset: Dataset, product: Callable) -> Epoch:
             np.subtract(b, p.sum(axis=0), out=b)
         logits = product(X_test, W) + b
         m = logits.max(axis=1)
-        total += (m + np.log(np.exp(logits - m[:, None]).sum(axis=1)) - logits[np.arange(len(m)), y_test]).sum()
-        correct += (logits.argmax(axis=1) == y_test).sum()
+        losses = m + np.log(np.exp(logits - m[:, None]).sum(axis=1)) - logits[np.arange(len(m)), y_test]
+        return total / len(X), correct / len(X), losses.mean(), (logits.argmax(axis=1) == y_test).mean()
 
     return epoch
 
@@ -190,24 +197,51 @@ def sgd_classifier(dataset: Dataset) -> Epoch:
     return epoch
 
 
-def floor(dataset: Dataset, batch_size: int = BATCH_SIZE) -> Epoch:
-    """What no loop can do without: gather and convert each batch, and the three matrix products, nothing else.
+def floor(dataset: Dataset) -> Epoch:
+    """The training of the modes as lean as PyTorch can do it: one thread, no autograd, everything in place.
 
-    The products are in the orientation that is faster on a CPU.
+    Logits are (classes, batch), the orientation of the products that is faster on a CPU.
     """
-    images, test = dataset.train_images.flatten(1), _flat(dataset.test_images)
-    W = torch.randn(len(dataset.classes), images.shape[1])
-    batch_size = min(batch_size, len(images))
-    scale, batch = torch.tensor(255.0), torch.empty(batch_size, images.shape[1])
+    W, b, generator = _start(dataset)
+    W, b = W.T, b.unsqueeze(1)
+    images, test_images = dataset.train_images.flatten(1), dataset.test_images.flatten(1)
+    pixels, X = (torch.empty(BATCH_SIZE, images.shape[1], dtype=dtype) for dtype in (torch.uint8, torch.float32))
+    # The last batch is shorter: every buffer is cut to size.
+    flat, highest, minus_one = torch.empty(len(W) * BATCH_SIZE), torch.empty(BATCH_SIZE), -torch.ones(1, BATCH_SIZE)
 
-    def epoch() -> None:
-        with torch.inference_mode():
-            for index in torch.randperm(len(images)).split(batch_size):
-                x = batch[: len(index)].copy_(images.index_select(0, index)).div_(scale)
-                torch.mm(torch.mm(W, x.T), x)
-            torch.mm(W, test.T)
+    def one_pass(images: torch.Tensor, y: torch.Tensor, order: torch.Tensor | None = None) -> tuple[float, float]:
+        """The mean loss and the accuracy; with an order, every batch is trained on."""
+        sums, own, predicted = torch.empty(len(y)), torch.empty(len(y)), torch.empty_like(y)
+        for start in range(0, len(y), BATCH_SIZE):
+            part = slice(start, start + BATCH_SIZE)
+            n, labels = len(y[part]), y[None, part]
+            batch = images[part] if order is None else torch.index_select(images, 0, order[part], out=pixels[:n])
+            x, logits = X[:n].copy_(batch).div_(255), flat[: len(W) * n].view(len(W), n)
+            torch.addmm(b, W, x.T, out=logits)
+            logits.sub_(torch.amax(logits, 0, out=highest[:n]))
+            torch.argmax(logits, 0, out=predicted[part])
+            torch.gather(logits, 0, labels, out=own[None, part])
+            torch.sum(logits.exp_(), 0, out=sums[part])
+            if order is not None:
+                grad = logits.div_(sums[part]).scatter_add_(0, labels, minus_one[:, :n])
+                W.addmm_(grad, x, alpha=-LR / n)
+                b.sub_(grad.sum(dim=1, keepdim=True), alpha=LR / n)
+        return float(sums.log_().sub_(own).mean()), float((predicted == y).float().mean())
+
+    def epoch() -> tuple[float, float, float, float]:
+        with torch.inference_mode(), threads(CPU, work=0):
+            order = torch.randperm(len(images), generator=generator)
+            figures = one_pass(images, dataset.train_labels[order], order)
+            return *figures, *one_pass(test_images, dataset.test_labels)
 
     return epoch
+
+
+def _start(dataset: Dataset) -> tuple[torch.Tensor, torch.Tensor, torch.Generator]:
+    """The weights and biases that the modes begin with, and the generator of their orders."""
+    generator = torch.Generator().manual_seed(SEED)
+    W, b = init_params(dataset.num_inputs, len(dataset.classes), generator=generator, device=CPU)
+    return W.detach(), b.detach(), torch.Generator().manual_seed(SEED)
 
 
 def _flat(images: torch.Tensor) -> torch.Tensor:

@@ -12,38 +12,50 @@ from functools import partial
 
 import torch
 
-from benchmarks.peers import BATCH_SIZE, Epoch
+from benchmarks.peers import BATCH_SIZE, CPU, SEED, Epoch
 from benchmarks.report import parser, run, write
 from benchmarks.speed import interleaved, summary
-from d2l_softmax import MODES, Dataset, load_dataset
-from d2l_softmax.experiment.job import Setup, build_learner, make_job
-from d2l_softmax.experiment.settings import Settings
-from d2l_softmax.scale.stack import Stack
-from d2l_softmax.training import run_epoch
+from d2l_softmax import MODES, BatchIterator, Dataset, load_dataset
+from d2l_softmax.data.batches import BLOCK
+from d2l_softmax.device import threads
+from d2l_softmax.parallel.stack import Stack
+from d2l_softmax.training import Learner, run_epoch
 
 RATES = torch.logspace(-3, -0.5, 16).tolist()
-CPU = torch.device("cpu")
 
 
 def one_after_another(mode: str, dataset: Dataset) -> Epoch:
     """Each rate's epoch in turn."""
-    jobs = [make_job(settings, Setup(dataset, "", CPU)) for settings in _combinations(mode)]
-    runs = [job.epochs() for job in jobs]
-    return lambda: [next(run) for run in runs]
+    runs = [(learner, *_iterators(dataset)) for learner in _learners(mode, dataset)]
+
+    def epoch() -> list:
+        with threads(CPU, BATCH_SIZE * runs[0][0].W.numel()):
+            return [run_epoch(learner, 1, *iterators) for learner, *iterators in runs]
+
+    return epoch
 
 
 def together(mode: str, dataset: Dataset) -> Epoch:
     """One epoch for all rates."""
-    first, *_ = combinations = _combinations(mode)
-    job = make_job(first, Setup(dataset, "", CPU))
-    learners = [build_learner(settings, *job.learner.W.shape, CPU) for settings in combinations]
-    stack = Stack(learners, partial(build_learner, first, device=CPU))
-    iterators = [stack.batches(data_iter) for data_iter in (job.train_iter, job.test_iter)]
-    return lambda: list(stack.split(run_epoch(stack, 1, *iterators)))
+    stack = Stack(_learners(mode, dataset), partial(MODES[mode], lr=RATES[0], device=CPU))
+    iterators = [stack.batches(data_iter) for data_iter in _iterators(dataset)]
+
+    def epoch() -> list:
+        with threads(CPU, BATCH_SIZE * stack.wide.W.numel()):
+            return list(stack.split(run_epoch(stack, 1, *iterators)))
+
+    return epoch
 
 
-def _combinations(mode: str) -> list[Settings]:
-    return [Settings(mode=mode, lr=lr, batch_size=BATCH_SIZE, epochs=1_000_000) for lr in RATES]
+def _learners(mode: str, dataset: Dataset) -> list[Learner]:
+    sizes = dataset.num_inputs, len(dataset.classes)
+    seeds = [torch.Generator().manual_seed(SEED) for _ in RATES]
+    return [MODES[mode](*sizes, lr=lr, generator=seed, device=CPU) for lr, seed in zip(RATES, seeds, strict=True)]
+
+
+def _iterators(dataset: Dataset) -> tuple[BatchIterator, BatchIterator]:
+    train_iter = BatchIterator(dataset.train_images, dataset.train_labels, BATCH_SIZE, seed=SEED, device=CPU)
+    return train_iter, BatchIterator(dataset.test_images, dataset.test_labels, BLOCK, device=CPU)
 
 
 def main(arguments: list[str] | None = None) -> int:
