@@ -1,10 +1,16 @@
-"""The notebook of `examples/one_sample.py`: `python -m tests.notebook` runs it and writes it, with what it shows.
+"""The notebooks of `examples/`, which are made from its scripts.
 
-MNIST must lie in the folder that D2L_SOFTMAX_DATA names, or in `data`.
+    python -m tests.notebook one_sample
+    python -m tests.notebook chapter
+
+This runs a notebook and writes it, with what it shows. Its data set, MNIST or Fashion-MNIST, must lie in the folder
+that D2L_SOFTMAX_DATA names, or in `data`.
 """
 
 import base64
+import re
 import sys
+from pathlib import Path
 
 import jupytext
 import nbformat
@@ -12,12 +18,17 @@ from nbclient import NotebookClient
 
 from tests.conftest import ROOT
 
-SCRIPT, NOTEBOOK = ROOT / "examples" / "one_sample.py", ROOT / "examples" / "one_sample.ipynb"
+DATA = {"one_sample": "mnist", "chapter": "fashion-mnist"}
 
 
-def converted() -> nbformat.NotebookNode:
-    """The script as a notebook that has not been run; the same script always gives the same."""
-    notebook = jupytext.read(SCRIPT)
+def path(name: str) -> Path:
+    """The file of a notebook."""
+    return ROOT / "examples" / f"{name}.ipynb"
+
+
+def converted(name: str) -> nbformat.NotebookNode:
+    """A script as a notebook that has not been run; the same script always gives the same."""
+    notebook = jupytext.read(path(name).with_suffix(".py"))
     for i, cell in enumerate(notebook.cells):
         cell.id, cell.metadata = f"cell-{i}", {}
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -25,32 +36,25 @@ def converted() -> nbformat.NotebookNode:
     return notebook
 
 
-def executed() -> nbformat.NotebookNode:
+def executed(name: str) -> nbformat.NotebookNode:
     """The same with its outputs, run in a kernel of its own in the folder in which it lies."""
-    notebook = converted()
-    here = {"metadata": {"path": str(NOTEBOOK.parent)}}
+    notebook = converted(name)
+    here = {"metadata": {"path": str(path(name).parent)}}
     NotebookClient(notebook, timeout=120, record_timing=False, coalesce_streams=True, resources=here).execute()
     notebook.metadata.language_info = {"name": "python"}
     return notebook
 
 
-def printed(notebook: nbformat.NotebookNode) -> str:
-    """What its cells printed."""
-    return "".join(output.text for output in _outputs(notebook) if output.output_type == "stream")
-
-
-def pictures(notebook: nbformat.NotebookNode) -> list[bytes]:
-    """The pictures that its cells show, as PNG files."""
-    shown = [output.data for output in _outputs(notebook) if "data" in output]
-    return [base64.b64decode(data["image/png"]) for data in shown if "image/png" in data]
-
-
-def _outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+def outputs(notebook: nbformat.NotebookNode) -> tuple[str, list[bytes]]:
+    """What its cells printed, and the pictures that they show, as PNG files."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+    return "".join(output.get("text", "") for output in outputs), list(map(base64.b64decode, shown))
 
 
 if __name__ == "__main__":
-    notebook = executed()
-    if "of mnist" not in printed(notebook):
-        sys.exit("MNIST is not here: name its folder in D2L_SOFTMAX_DATA")
-    nbformat.write(notebook, NOTEBOOK)
+    _, name = sys.argv
+    notebook = executed(name)
+    if DATA[name] not in re.findall(r"[\w-]+", outputs(notebook)[0]):
+        sys.exit(f"{DATA[name]} is not here: name its folder in D2L_SOFTMAX_DATA")
+    nbformat.write(notebook, path(name))

@@ -1,7 +1,4 @@
-"""The notebook of `examples/chapter.py`. `python -m tests.test_chapter` runs it and writes it, with what it shows.
-
-Fashion-MNIST must lie in the folder that D2L_SOFTMAX_DATA names, or in `data`.
-"""
+"""What the notebook `examples/chapter.ipynb` shows and says."""
 
 import ast
 import re
@@ -14,18 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 
 import d2l_softmax
-from d2l_softmax import load_dataset
+from d2l_softmax import load_dataset, scratch
+from d2l_softmax.record import pictures
 from tests import notebook
-from tests.conftest import ROOT
-from tests.notebook import pictures, printed
 
-SCRIPT, NOTEBOOK = ROOT / "examples" / "chapter.py", ROOT / "examples" / "chapter.ipynb"
-EPOCHS = 5
-
-
-@pytest.fixture(autouse=True)
-def of_chapter(monkeypatch):
-    monkeypatch.setattr(notebook, "SCRIPT", SCRIPT)
+SCRIPT = notebook.path("chapter").with_suffix(".py").read_text()
 
 
 def figures_of_pytorch(data):
@@ -37,7 +27,7 @@ def figures_of_pytorch(data):
         nn.init.zeros_(linear.bias)
         net, order = nn.Sequential(linear, last), torch.Generator().manual_seed(326)
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-        for _ in range(EPOCHS):
+        for _ in range(5):
             for batch in torch.randperm(len(images), generator=order).split(256):
                 optimizer.zero_grad()
                 F.cross_entropy(net(images[batch]), data.train_labels[batch]).backward()
@@ -46,7 +36,7 @@ def figures_of_pytorch(data):
 
 
 def assert_the_lesson_is_right(run, data):
-    text = printed(run)
+    text, shown = notebook.outputs(run)
     assert text.startswith(f"{data.name}: {tuple(data.train_images.shape)} to train on")
     naive, ours = re.findall(r"\n +\[(.*?)\]\]\)", text)
     assert naive.split() == ["nan,", "nan,", "nan"]
@@ -59,8 +49,8 @@ def assert_the_lesson_is_right(run, data):
     assert [float(a) for a in accuracies] == pytest.approx(list(figures_of_pytorch(data)), abs=0.002)
     assert "updater must have zero_grad() and step()" in text
     # Samples, weights, predictions, and one figure of curves for each training, which is the last that was drawn.
-    assert len(pictures(run)) == 6
-    assert all(picture.startswith(b"\x89PNG") and len(picture) > 3000 for picture in pictures(run))
+    assert len(shown) == 6
+    assert all(picture.startswith(b"\x89PNG") and len(picture) > 3000 for picture in shown)
 
 
 @pytest.mark.slow
@@ -69,51 +59,26 @@ def test_the_chapter_runs_in_a_kernel_of_its_own_without_a_network(tmp_path, mon
     monkeypatch.setenv("no_proxy", "")
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nothing answers
-    assert_the_lesson_is_right(notebook.executed(), load_dataset("digits"))
-
-
-def test_the_notebook_is_the_script():
-    cells, wanted = (
-        [(c.cell_type, c.source) for c in n.cells] for n in (nbformat.read(NOTEBOOK, 4), notebook.converted())
-    )
-    assert cells == wanted, "write it anew: python -m tests.test_chapter"
+    assert_the_lesson_is_right(notebook.executed("chapter"), load_dataset("digits"))
 
 
 def test_the_notebook_shows_what_fashion_mnist_gives(real_data):
-    assert_the_lesson_is_right(nbformat.read(NOTEBOOK, 4), load_dataset("fashion-mnist", real_data))
-
-
-def test_the_notebook_is_small_and_shows_no_folder_of_the_machine_it_was_run_on():
-    text = NOTEBOOK.read_text()
-    assert len(text) < 400_000
-    assert not re.search(r"/(home|tmp|opt|work|root|usr)/|Users", text)
+    run = nbformat.read(notebook.path("chapter"), 4)
+    assert_the_lesson_is_right(run, load_dataset("fashion-mnist", real_data))
 
 
 def test_the_chapter_needs_only_what_is_installed_and_jupyter():
-    imports = [
-        node for node in ast.walk(ast.parse(SCRIPT.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
+    imports = [node for node in ast.walk(ast.parse(SCRIPT)) if isinstance(node, ast.Import | ast.ImportFrom)]
     modules = {getattr(node, "module", None) or node.names[0].name for node in imports}
     packages = {module.split(".")[0] for module in modules} - sys.stdlib_module_names
     assert packages <= {"d2l_softmax", "torch", "matplotlib", "IPython"}
 
 
 def test_the_names_of_the_table_are_there():
-    from d2l_softmax import scratch
-    from d2l_softmax.record import pictures
-
-    rows = [row.split("|")[1:3] for row in re.findall(r"^\| .*\|$", SCRIPT.read_text(), re.M)][2:]
+    rows = [row.split("|")[1:3] for row in re.findall(r"^\| .*\|$", SCRIPT, re.M)][2:]
     names = [re.search(r"`([\w.]+)", book if ours.strip() == "the same" else ours)[1] for book, ours in rows]
     places = {"pictures": pictures, "scratch": scratch, "data": load_dataset("digits")}
     for name in names:
         place, _, attribute = name.rpartition(".")
         assert hasattr(places.get(place, d2l_softmax), attribute), name
     assert len(names) == 16
-
-
-if __name__ == "__main__":
-    notebook.SCRIPT = SCRIPT
-    run = notebook.executed()
-    if not printed(run).startswith("fashion-mnist"):
-        sys.exit("Fashion-MNIST is not here: name its folder in D2L_SOFTMAX_DATA")
-    nbformat.write(run, NOTEBOOK)

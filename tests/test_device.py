@@ -25,6 +25,15 @@ def machine(monkeypatch):
         yield with_devices
 
 
+@pytest.fixture
+def three_threads():
+    """Let PyTorch have three threads, whatever the environment says."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
 def test_try_gpu_is_that_gpu_or_the_cpu_and_the_first_by_default(machine):
     for gpus, expected in enumerate((["cpu", "cpu"], ["cuda:0", "cpu"], ["cuda:0", "cuda:1"])):
         machine(gpus)
@@ -51,17 +60,16 @@ def test_plain_cuda_without_a_gpu_warns_and_is_the_cpu(machine, mps):
     assert [(warning.filename, "\n" in str(warning.message)) for warning in warned] == [(__file__, False)]
 
 
-@pytest.mark.parametrize(("gpus", "name"), [(0, "cuda:0"), (0, "cuda:7"), (2, "cuda:2"), (2, "cuda:256"), (2, "mps"), (2, "xla")])
+@pytest.mark.parametrize(
+    ("gpus", "name"), [(0, "cuda:0"), (0, "cuda:7"), (2, "cuda:2"), (2, "cuda:256"), (2, "mps"), (2, "xla")]
+)
 def test_a_device_that_does_not_exist_is_an_error(machine, gpus, name):
     machine(gpus)
     with pytest.raises(UserError, match=rf"^device '{name}' does not exist: .* {gpus} CUDA .*$"):
         resolve_device(name)
 
 
-NUMBERS = ["", "-1", "x", "1.0", "0,1", "01", "\N{ARABIC-INDIC DIGIT ONE}", "9" * 5000]
-
-
-@pytest.mark.parametrize("name", ["", "1", "gpu", "CPU", "cuda 1", *(f"cuda:{number}" for number in NUMBERS)])
+@pytest.mark.parametrize("name", ["", "1", "gpu", "CPU", "cuda 1", "cuda:", "cuda:-1", "cuda:x", "cuda:" + "9" * 20])
 def test_an_unknown_name_is_an_error(machine, name):
     machine(2)
     with pytest.raises(UserError, match=rf"^unknown device '{name}': .*$"):
@@ -78,35 +86,32 @@ def test_an_unknown_name_is_an_error(machine, name):
         ("cuda", 1, None, 3),
     ],
 )
-def test_small_steps_have_one_thread_and_the_number_is_restored(monkeypatch, device, work, variable, expected):
+def test_small_steps_have_one_thread(monkeypatch, three_threads, device, work, variable, expected):
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     if variable:
         monkeypatch.setenv(variable, "3")
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        with pytest.raises(ZeroDivisionError), threads(torch.device(device), work):
-            assert torch.get_num_threads() == expected
-            raise ZeroDivisionError
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
+    with threads(torch.device(device), work):
+        assert torch.get_num_threads() == expected
+    assert torch.get_num_threads() == 3
+
+
+def test_the_number_of_threads_is_restored_after_an_error(monkeypatch, three_threads):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with pytest.raises(ZeroDivisionError), threads(torch.device("cpu"), 1):
+        1 / 0  # noqa: B018
+    assert torch.get_num_threads() == 3
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_epoch_has_the_same_bits_with_one_thread_and_with_two(mode):
-    images = torch.randint(0, 256, (3000, 1, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    cpu, before = torch.device("cpu"), torch.get_num_threads()
-
-    def trained(count: int) -> list:
+def test_an_epoch_has_the_same_bits_with_one_thread_and_with_more(three_threads, mode):
+    cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (3000, 1, 28, 28), generator=generator, dtype=torch.uint8)
+    found = []
+    for count in (3, 1):
         torch.set_num_threads(count)
-        learner = MODES[mode](784, 10, lr=0.1, generator=torch.Generator().manual_seed(1), device=cpu)
+        learner = MODES[mode](784, 10, lr=0.1, generator=generator.manual_seed(1), device=cpu)
         batches = BatchIterator(images, torch.arange(3000) % 10, 256, seed=2, device=cpu)
         train_epoch(learner.net, batches, learner.loss, learner.updater, learner.backward)
-        return [learner.W.tolist(), learner.b.tolist()]
-
-    try:
-        assert trained(1) == trained(2)
-    finally:
-        torch.set_num_threads(before)
+        found.append([learner.W.tolist(), learner.b.tolist()])
+    assert found[0] == found[1]

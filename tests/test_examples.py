@@ -13,7 +13,7 @@ from d2l_softmax import load_dataset
 from d2l_softmax.initialisers import uniform
 from examples import line_fit
 from examples.gradient_check import check_all
-from tests.notebook import NOTEBOOK, converted, executed, pictures, printed
+from tests import notebook
 
 
 def test_the_gradient_check_passes_for_every_piece():
@@ -100,18 +100,23 @@ def test_the_lesson_of_one_sample_is_right_on_digits(tmp_path, monkeypatch, caps
 @pytest.mark.slow
 def test_the_notebook_runs_in_a_kernel_of_its_own_and_shows_pictures(tmp_path, monkeypatch):
     monkeypatch.setenv("D2L_SOFTMAX_DATA", str(tmp_path))
-    run = executed()
-    assert_figures_are_pytorchs(printed(run), "digits")
-    assert len(pictures(run)) == 3
-    assert all(picture.startswith(b"\x89PNG") and len(picture) > 3000 for picture in pictures(run))
-
-
-def test_the_notebook_is_the_script():
-    cells, wanted = ([(c.cell_type, c.source) for c in n.cells] for n in (nbformat.read(NOTEBOOK, 4), converted()))
-    assert cells == wanted, "write it anew: python -m tests.notebook"
+    printed, pictures = notebook.outputs(notebook.executed("one_sample"))
+    assert_figures_are_pytorchs(printed, "digits")
+    assert len(pictures) == 3
+    assert all(picture.startswith(b"\x89PNG") and len(picture) > 3000 for picture in pictures)
 
 
 def test_the_notebook_shows_what_mnist_gives(real_data):
-    notebook = nbformat.read(NOTEBOOK, 4)
-    assert_figures_are_pytorchs(printed(notebook), "mnist", real_data)
-    assert len(pictures(notebook)) == 3
+    printed, pictures = notebook.outputs(nbformat.read(notebook.path("one_sample"), 4))
+    assert_figures_are_pytorchs(printed, "mnist", real_data)
+    assert len(pictures) == 3
+
+
+@pytest.mark.parametrize("name", notebook.DATA)
+def test_a_notebook_is_its_script_is_small_and_names_no_folder_of_the_machine_it_was_run_on(name):
+    text = notebook.path(name).read_text()
+    assert len(text) < 400_000
+    assert not re.search(r"/(home|tmp|opt|work|root|usr)/|Users", text)
+    found, wanted = nbformat.reads(text, 4).cells, notebook.converted(name).cells
+    cells, expected = ([(cell.cell_type, cell.source) for cell in part] for part in (found, wanted))
+    assert cells == expected, f"write it anew: python -m tests.notebook {name}"
