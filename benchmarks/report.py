@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from d2l_softmax.commands.command_line import Parser, run_command
+from d2l_softmax.commands.errors_and_interrupts import Parser, run_command
 from d2l_softmax.errors import UserError
 
 
@@ -34,7 +34,7 @@ def run(parser: Parser, measure: Callable[[argparse.Namespace], None], arguments
         measure(options)
         return 0
 
-    return run_command(parser.prog, command)
+    return run_command(command)
 
 
 def write(path: Path, result: dict) -> None:

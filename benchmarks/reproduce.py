@@ -8,6 +8,7 @@ the second prints its table, and writes only where `--out` says.
 """
 
 import itertools
+import math
 import multiprocessing
 import os
 import signal
@@ -27,8 +28,8 @@ from tqdm import tqdm
 from benchmarks.published import EXPERIMENTS, SEED, SEEDS, SLOWNESS, Claim, Run
 from benchmarks.report import circumstances, write
 from d2l_softmax import UserError, concise, cross_entropy, evaluate, load_dataset
-from d2l_softmax.commands.command_line import Parser, run_command
-from d2l_softmax.experiment.job import Setup, make_job
+from d2l_softmax.commands.errors_and_interrupts import Parser, run_command
+from d2l_softmax.experiment import run as experiment
 from d2l_softmax.initialisers import zeros
 from d2l_softmax.record import pictures
 from d2l_softmax.training import run_epoch
@@ -48,13 +49,14 @@ def train(run: Run, seed: int, data_dir: Path) -> Found:
     data = replace(data, train_images=data.train_images[: run.images], train_labels=data.train_labels[: run.images])
     # Autograd's bookkeeping, which manual mode has no use for, is a quarter of a step on a single image.
     with torch.inference_mode(settings.mode == "manual"):
-        job = make_job(settings, Setup(data, "", torch.device("cpu")))
-        whole, rest = divmod(run.steps, len(job.train_iter)) if run.steps else (settings.epochs, 0)
-        epochs = list(job._replace(settings=replace(settings, epochs=whole)).epochs())
+        steps_per_epoch = math.ceil(len(data.train_labels) / settings.batch_size)
+        whole, rest = divmod(run.steps, steps_per_epoch) if run.steps else (settings.epochs, 0)
+        trained = experiment.Run(replace(settings, epochs=whole), data, torch.device("cpu"))
+        train_iter, test_iter = trained.iterators["train"], trained.iterators["test"]
+        epochs = list(trained.epochs())
         if rest:
-            part = itertools.islice(job.train_iter, rest)
-            epochs.append(run_epoch(job.learner, whole + 1, part, job.test_iter))
-        loss, accuracy = evaluate(job.learner.net, job.train_iter, job.learner.loss)
+            epochs.append(run_epoch(trained.learner, whole + 1, itertools.islice(train_iter, rest), test_iter))
+        loss, accuracy = evaluate(trained.learner.net, train_iter, trained.learner.loss)
     last, rises = epochs[-1], [b.train_loss > a.train_loss for a, b in itertools.pairwise(epochs)]
     return {
         "train loss": last.train_loss,
@@ -254,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--only", action="append", choices=EXPERIMENTS, metavar="NAME", help=f"one of {', '.join(EXPERIMENTS)}")
     add("--seeds", type=int, metavar="N", help=f"how many, from {SEED} on (default: {SEEDS}, 1 of the longest)")
     add("--out", type=Path, metavar="DIR", help="for the results (default, if all are run: benchmarks/results)")
-    return run_command("reproduce", lambda: reproduce(**vars(parser.parse_args(arguments))))
+    return run_command(lambda: reproduce(**vars(parser.parse_args(arguments))))
 
 
 if __name__ == "__main__":

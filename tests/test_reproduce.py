@@ -109,15 +109,14 @@ def test_some_experiments_are_written_where_they_are_asked_for_only(noise, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--only", "scratsch"], "scratsch"),
         (["--seeds", "0"], "--seeds"),
-        (["--only", "scratch"], "fashion-mnist"),
-        (["--only", "line-fit", "--out", __file__], "test_reproduce.py"),
+        (["--only", "scratch"], "no network"),
+        (["--out", __file__], "test_reproduce.py"),
     ],
 )
 def test_what_the_user_can_fix_is_one_line(arguments, named, tmp_path, monkeypatch, capsys):
-    def unreachable(name, data_dir):
-        raise DataUnavailableError(f"{name}: no network")
+    def unreachable(*_):
+        raise DataUnavailableError("no network")
 
     monkeypatch.setattr("d2l_softmax.data.datasets.fetch", unreachable)
     assert reproduce.main(["--data-dir", str(tmp_path), *arguments]) == 2
@@ -151,8 +150,9 @@ def test_the_committed_results_agree_with_each_other_and_with_what_was_published
 
 def test_converged_has_the_settings_that_were_chosen():
     text = (reproduce.RESULTS / "reproduce-choice.md").read_text(encoding="utf-8")
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| 0.")]
-    assert lines[0] == max(lines)
-    chosen = f"batch size {CONVERGED.batch_size}, lr {CONVERGED.lr}, momentum {CONVERGED.momentum}, "
-    chosen += f"weight decay {CONVERGED.weight_decay}, lr schedule {CONVERGED.lr_schedule}"
-    assert lines[0][-1] == f"scratch, fashion-mnist, epochs {CONVERGED.epochs}, {chosen}"
+    best, *others = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| 0.")]
+    assert best > max(others)
+    assert best[-1] == (
+        f"scratch, fashion-mnist, epochs {CONVERGED.epochs}, batch size {CONVERGED.batch_size}, lr {CONVERGED.lr}, "
+        f"momentum {CONVERGED.momentum}, weight decay {CONVERGED.weight_decay}, lr schedule {CONVERGED.lr_schedule}"
+    )
