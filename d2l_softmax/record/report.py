@@ -11,8 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from d2l_softmax.data.datasets import Dataset
 from d2l_softmax.record import pictures
-from d2l_softmax.scratch import softmax
-from d2l_softmax.training import Batches, EpochResult, Learner, in_mode
+from d2l_softmax.training import Batches, EpochResult, Learner, train_mode
 
 
 @torch.no_grad()
@@ -22,7 +21,8 @@ def draw_run(
     dataset: Dataset,
     learner: Learner,
     test_iter: Batches,
-    history: list[EpochResult],
+    history: Sequence[EpochResult],
+    mode: str,
 ) -> str:
     """Draw the data, the learned weights, the curves and where the model is right and wrong; return the scores.
 
@@ -31,28 +31,27 @@ def draw_run(
         dataset: what it was trained on.
         learner, test_iter: what is judged, and on what.
         history: the results of all epochs, at least one.
+        mode: how it was trained; the titles name it.
     """
-    height, width = dataset.train_images.shape[2:]
-    classes, step = dataset.classes, history[-1].epoch
-    with in_mode(learner.net, training=False):
-        probabilities = torch.cat([softmax(learner.net(X)).cpu() for X, _ in test_iter])
-    labels = dataset.test_labels
-    counts = confusion_matrix(labels, probabilities.argmax(dim=1), len(classes))
-    judged = dataset.test_images, labels, probabilities, classes, dataset.max_value
+    classes, max_value, epoch = dataset.classes, dataset.max_value, history[-1].epoch
+    name = f"{mode} on {dataset.name}"
+    with train_mode(learner.net, training=False):
+        probabilities = torch.cat([learner.probabilities(learner.net(X)).cpu() for X, _ in test_iter])
+    counts = confusion_matrix(dataset.test_labels, probabilities.argmax(dim=1), len(classes))
+    judged = dataset.test_images, dataset.test_labels, probabilities, classes, max_value
+    weights = learner.W, *dataset.train_images.shape[2:], classes
     figures = {
-        "samples": pictures.samples(dataset.train_images, dataset.train_labels, classes, dataset.max_value),
-        "weights": pictures.weights(learner.W, height, width, classes, f"weights after epoch {step}"),
-        "curves": pictures.curves(history, f"{dataset.name}, {step} epochs"),
-        "predictions": pictures.predictions(*judged),
+        "samples": pictures.samples(dataset.train_images, dataset.train_labels, classes, max_value),
+        "weights": pictures.weights(*weights, f"{name}: weights after epoch {epoch}"),
+        "curves": pictures.curves(history, f"{name}, {epoch} {'epoch' if epoch == 1 else 'epochs'}"),
+        "predictions": pictures.predictions(*judged, f"{name}: the first test images after epoch {epoch}"),
         "mistakes": pictures.mistakes(*judged),
         "confusion": pictures.confusion(counts, classes),
     }
-    for name, figure in figures.items():
-        show(folder / f"{name}.png", writer, name, figure, step)
+    for tag, figure in figures.items():
+        show(folder / f"{tag}.png", writer, tag, figure, epoch)
     text = scores(counts, classes)
-    writer.add_text("scores", f"```\n{text}\n```", step)
-    for k, name in enumerate(classes):
-        writer.add_pr_curve(f"pr/{name}", labels == k, probabilities[:, k], step)
+    writer.add_text("scores", f"```\n{text}\n```", epoch)
     return text
 
 

@@ -7,8 +7,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from d2l_softmax.data.batches import BatchIterator
 from d2l_softmax.data.datasets import load_dataset
+from d2l_softmax.record import pictures
 from d2l_softmax.record.report import confusion_matrix, draw_run, scores
-from d2l_softmax.training import EpochResult, Learner, evaluate_accuracy
+from d2l_softmax.training import EpochResult, Learner
 
 # The second has no image of class 2, and no prediction of class 1.
 CASES = [
@@ -18,29 +19,26 @@ CASES = [
 
 
 @pytest.mark.parametrize(("labels", "predicted"), CASES)
-def test_the_confusion_matrix_is_that_of_scikit_learn(labels, predicted):
-    assert np.array_equal(confusion_matrix(labels, predicted, 4), metrics.confusion_matrix(labels, predicted))
-
-
-@pytest.mark.parametrize(("labels", "predicted"), CASES)
-def test_the_scores_are_those_of_scikit_learn(labels, predicted):
-    classes = ["Trouser", "a", "b", "c"]
-    head, *rows, last = scores(confusion_matrix(labels, predicted, 4), classes).splitlines()
+def test_the_confusion_matrix_and_the_scores_are_those_of_scikit_learn(labels, predicted):
+    counts, classes = confusion_matrix(labels, predicted, 4), ["Trouser", "a", "b", "c"]
+    assert np.array_equal(counts, metrics.confusion_matrix(labels, predicted))
+    head, *rows, last = scores(counts, classes).splitlines()
     assert head.split() == ["precision", "recall", "F1", "images"]
-    expected = zip(*metrics.precision_recall_fscore_support(labels, predicted, zero_division=0), strict=True)
-    assert [row.split() for row in rows] == [
-        [name, *(f"{figure:.4f}" for figure in figures), str(count)]
-        for name, (*figures, count) in zip(classes, expected, strict=True)
-    ]
+    expected = zip(classes, *metrics.precision_recall_fscore_support(labels, predicted, zero_division=0), strict=True)
+    assert [row.split() for row in rows] == [[k, *(f"{x:.4f}" for x in xs), str(n)] for k, *xs, n in expected]
     assert last == f"accuracy {metrics.accuracy_score(labels, predicted):.4f} on {len(labels)} images"
 
 
-def test_a_network_with_dropout_is_judged_without_it(tmp_path):
-    data, net = load_dataset("digits"), nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(64, 10))
-    learner = Learner(net, nn.CrossEntropyLoss(), torch.optim.SGD(net.parameters()), net[-1].weight.T, net[-1].bias)
+def test_a_network_is_judged_without_dropout_by_its_own_probabilities(tmp_path, monkeypatch):
+    data, net, drawn = load_dataset("digits"), nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(64, 10)), {}
+    learner = Learner(net, nn.CrossEntropyLoss(), None, net[-1].weight.T, net[-1].bias)
+    learner = learner._replace(probabilities=lambda outputs: outputs.double().softmax(dim=1).flip(1))
     test_iter = BatchIterator(data.test_images, data.test_labels, 64, scale=data.max_value)
-    result = EpochResult(1, 0.5, 0.5, 0.5, 0.5, 0.1)
+    monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.update({path.stem: figure}) or b"")
     with SummaryWriter(str(tmp_path)) as writer:
-        text = draw_run(tmp_path, writer, data, learner, test_iter, [result])
-    assert f"accuracy {evaluate_accuracy(net, test_iter):.4f} on" in text
+        text = draw_run(tmp_path, writer, data, learner, test_iter, [EpochResult(1, *[0.5] * 5)], "concise")
+    logits = net[-1](data.test_images.flatten(1) / data.max_value)
+    assert f"accuracy {metrics.accuracy_score(data.test_labels, 9 - logits.argmax(dim=1)):.4f} on" in text
+    assert set(drawn) == {"samples", "weights", "curves", "predictions", "mistakes", "confusion"}
+    assert all("concise on digits" in drawn[name].get_suptitle() for name in ("weights", "curves", "predictions"))
     assert net.training
