@@ -204,7 +204,6 @@ def test_a_font_that_was_installed_since_matplotlib_looked_for_fonts_is_found(mo
 
 ODD = {
     "two classes, 1×1": make_case(12, 1, 1, ("no", "yes")),
-    "36 classes": make_case(10, classes=[f"class {i}" for i in range(36)]),
     "wide letters": make_case(12, classes=("上衣", "裤子", "包", "有很长很长很长的名字的靴子")),
     "mathematics": make_case(12, classes=("$x$", "b$ $c", "_", "$\\nonsense{$")),
     "three high images, long names": make_case(3, 40, 3, [f"{i} has a name wider than an image" for i in range(4)]),
