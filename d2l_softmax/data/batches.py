@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from d2l_softmax.device import ThreadChoice, try_gpu
+from d2l_softmax.device import try_gpu
 
 # Images prepared together: so few that they stay in a processor's cache, and in memory that is used again for
 # the next block (that of larger ones goes back to the system each time, which takes longer than the work), and of so
@@ -34,7 +34,7 @@ def check_batches(batch_size: int, dtype: torch.dtype) -> None:
 class BatchIterator:
     """Batches (X, y) of a data set that lies on the device as bytes; nothing is done image by image.
 
-    X is (batch, 1, height, width), bytes divided by `scale`, and y is (batch,) int64. Every pass yields every image
+    X is (batch, 1, height, width), bytes divided by `divisor`, and y is (batch,) int64. Every pass yields every image
     exactly once; the last batch is shorter where the sizes do not divide. With a `seed` every pass has a new order,
     and the same seed gives the same orders on every device; without one the order is fixed.
 
@@ -43,7 +43,7 @@ class BatchIterator:
         labels: int64 (n,).
         batch_size: images per batch; more than n is one batch of n.
         seed: of the order; None keeps the order of `images`.
-        scale: with 255, X is what torchvision's `ToTensor` returns: 0 to 1.
+        divisor: with 255, X is what torchvision's `ToTensor` returns: 0 to 1.
         device: where the data set is kept and the batches appear; default `try_gpu()`.
         dtype: of X, a floating-point type.
 
@@ -58,7 +58,7 @@ class BatchIterator:
         batch_size: int,
         *,
         seed: int | None = None,
-        scale: float = 255,
+        divisor: float = 255,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ):
@@ -70,35 +70,23 @@ class BatchIterator:
         self.labels = labels.to(device)
         self.batch_size = min(batch_size, len(labels))
         self.generator = None if seed is None else torch.Generator().manual_seed(seed)
-        self.threads = ThreadChoice(device)
         # A tensor, because CUDA divides by a plain number as a product with its rounded reciprocal.
-        self.scale = torch.tensor(scale, dtype=dtype, device=device)
+        self.divisor = torch.tensor(divisor, dtype=dtype, device=device)
 
     def __len__(self) -> int:
         return math.ceil(len(self.labels) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        yield from self.batches(self.new_order())
-
-    def new_order(self) -> Tensor | None:
-        """Draw the order of the next pass, (n,), on the device; None stands for the fixed order."""
-        if self.generator is None:
-            return None
-        return torch.randperm(len(self.labels), generator=self.generator).to(self.labels.device)
-
-    def batches(self, order: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Iterate once in the given order."""
+        n, order = len(self.labels), None
+        if self.generator is not None:
+            order = torch.randperm(n, generator=self.generator).to(self.labels.device)
         # Small batches are prepared several at a time, because each operation has a price of its own.
-        block = self.batch_size * max(1, block_size(self.images, self.scale.dtype) // self.batch_size)
-        try:
-            for start in range(0, len(self.labels), block):
-                self.threads.next()
-                if order is None:
-                    images, y = self.images[start : start + block], self.labels[start : start + block].clone()
-                else:
-                    index = order[start : start + block]
-                    images, y = self.images.index_select(0, index), self.labels.index_select(0, index)
-                X = images.to(self.scale.dtype).div_(self.scale)
-                yield from zip(X.split(self.batch_size), y.split(self.batch_size), strict=True)
-        finally:
-            self.threads.stop()
+        block = self.batch_size * max(1, block_size(self.images, self.divisor.dtype) // self.batch_size)
+        for start in range(0, n, block):
+            if order is None:
+                images, y = self.images[start : start + block], self.labels[start : start + block].clone()
+            else:
+                index = order[start : start + block]
+                images, y = self.images.index_select(0, index), self.labels.index_select(0, index)
+            X = images.to(self.divisor.dtype).div_(self.divisor)
+            yield from zip(X.split(self.batch_size), y.split(self.batch_size), strict=True)

@@ -27,12 +27,12 @@ def order(made) -> list[int]:
 
 @devices
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("scale", [255, 16])
-def test_pixels_are_quotients_exact_to_the_last_bit(device, dtype, scale):
+@pytest.mark.parametrize("divisor", [255, 16])
+def test_pixels_are_quotients_exact_to_the_last_bit(device, dtype, divisor):
     images, options = torch.arange(256).to(torch.uint8).view(1, 1, 16, 16), {"dtype": getattr(torch, dtype)}
-    ((X, _),) = BatchIterator(images, LABELS[:1], 4, scale=scale, device=torch.device(device), **options)
+    ((X, _),) = BatchIterator(images, LABELS[:1], 4, divisor=divisor, device=torch.device(device), **options)
     assert X.device.type == device
-    assert torch.equal(X.cpu(), torch.from_numpy(images.numpy().astype(dtype) / np.array(scale, dtype)))
+    assert torch.equal(X.cpu(), torch.from_numpy(images.numpy().astype(dtype) / np.array(divisor, dtype)))
 
 
 @pytest.mark.parametrize("seed", [None, 3])
