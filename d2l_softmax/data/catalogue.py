@@ -1,18 +1,15 @@
 """The published data sets: where they are found and what their classes are called."""
 
-import contextlib
 import difflib
 import io
 import os
 import shutil
 import socket
-import ssl
 import sys
-from collections.abc import Iterator
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
-from urllib.error import URLError
 
 from filelock import FileLock
 
@@ -56,17 +53,21 @@ SOURCES = {
     ),
 }
 DATASETS = ("auto", *SOURCES, "digits")
+IDX_FILES = (
+    *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+)
 
 
 class DataUnavailableError(UserError):
     """The data set is neither on this machine nor available from the network."""
 
 
-def find_four(folder: Path) -> dict[str, Path | None]:
-    """The four files of a data set, gzipped or extracted, by their names without `.gz`; None where there is none."""
-    names = [f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
-    candidates = {name: (folder / f"{name}.gz", folder / name) for name in names}
-    return {name: next(filter(Path.is_file, paths), None) for name, paths in candidates.items()}
+def find_four(folder: Path) -> dict[str, Path]:
+    """The files of IDX_FILES that `folder` holds, gzipped or extracted, by those names."""
+    candidates = {name: (folder / f"{name}.gz", folder / name) for name in IDX_FILES}
+    found = {name: next(filter(Path.is_file, paths), None) for name, paths in candidates.items()}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def check_dataset(name: str, data_dir: str | Path = "data") -> None:
@@ -86,77 +87,58 @@ def check_dataset(name: str, data_dir: str | Path = "data") -> None:
             raise UserError(
                 f"unknown data set '{name}': use {', '.join(DATASETS)}, or a folder that holds four IDX files{hint}"
             )
-        for missing in (stem for stem, path in find_four(Path(name)).items() if path is None):
+        for missing in IDX_FILES - find_four(Path(name)).keys():
             raise UserError(f"{name} holds no file {missing} or {missing}.gz")
 
 
-def fetch(name: str, data_dir: Path) -> None:
-    """Download a data set into `data_dir`, complete and with the right checksums or not at all.
+def find_or_download(name: str, data_dir: Path) -> dict[str, Path]:
+    """The four files of a published data set, as `find_four` returns them, downloaded first where one is missing.
 
-    Its files go to a hidden folder first. What a killed download leaves there is used and removed by the next one.
+    Of several processes one downloads, and the others wait for it.
 
     Raises:
         DataUnavailableError: no mirror delivered every file.
-        UserError: `data_dir` cannot be written to.
+        OSError: `data_dir` cannot be written to.
     """
-    source = SOURCES[name]
-    partial, raw = data_dir / f".{name}.partial", data_dir / source.folder / "raw"
-    try:
-        with _alone_in(partial):
-            if None not in find_four(raw).values():
-                return  # another process has downloaded it meanwhile
-            _download(source, partial)
-            raw.mkdir(parents=True, exist_ok=True)
-            for archive in (partial / source.folder / "raw").glob("*.gz"):
-                os.replace(archive, raw / archive.name)
-    except DataUnavailableError as error:
-        raise DataUnavailableError(
-            f"{name} is not in {raw} and could not be downloaded ({error}); name a data directory that has it"
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"cannot write {name} to {raw}: {error.strerror or error}; name another data directory"
-        ) from error
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Make a folder for one process at a time; then remove it, and the parents made for it that are empty."""
-    while True:
-        made = [parent for parent in folder.parents if not parent.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # the process that was waited for has removed the folder
-            lock = FileLock(folder / ".lock").acquire()
-            break
-    with lock:
-        try:
-            yield
-        finally:
-            # While the lock is held, so that no other process is using the folder.
-            shutil.rmtree(folder, ignore_errors=True)
-            for parent in made:
-                with contextlib.suppress(OSError):  # it holds what was downloaded
-                    parent.rmdir()
+    source, partial = SOURCES[name], data_dir / f".{name}.partial"
+    raw = data_dir / source.folder / "raw"
+    if len(find_four(raw)) == len(IDX_FILES):
+        return find_four(raw)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(data_dir / f".{name}.lock"):
+        if len(find_four(raw)) < len(IDX_FILES):  # no other process has downloaded them meanwhile
+            try:
+                _download(source, partial)
+                raw.mkdir(parents=True, exist_ok=True)
+                for archive in (partial / source.folder / "raw").glob("*.gz"):
+                    os.replace(archive, raw / archive.name)
+            except DataUnavailableError as error:
+                raise DataUnavailableError(
+                    f"{name} is not in {raw} and could not be downloaded ({error}); name a data directory that "
+                    "has it, with --data-dir or in Python data_dir="
+                ) from error
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    return find_four(raw)
 
 
 def _download(source: Source, folder: Path) -> None:
-    """Let torchvision download and check every file, from the first mirror that delivers."""
+    """Let torchvision download and check every file, from the first mirror that delivers all of them."""
     import torchvision.datasets
 
-    published = getattr(torchvision.datasets, source.folder)
-    reasons, timeout = [], socket.getdefaulttimeout()
+    published, reasons, timeout = getattr(torchvision.datasets, source.folder), [], socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:
         for mirror in dict.fromkeys([source.mirror, *published.mirrors]):
             print(f"downloading from {mirror}", file=sys.stderr)
             from_mirror = type(source.folder, (published,), {"mirrors": [mirror]})
             # Its messages and, where there is no terminal, its progress bar are not for the user.
-            silence = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
+            silence = nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())
             try:
-                with silence, contextlib.redirect_stdout(io.StringIO()):
+                with silence, redirect_stdout(io.StringIO()):
                     from_mirror(folder, download=True)
                 return
-            except (RuntimeError, URLError, TimeoutError, ConnectionError, ssl.SSLError, HTTPException) as error:
+            except (RuntimeError, OSError, HTTPException) as error:
                 # torchvision puts the reason behind the name of the mirror.
                 reason = " ".join(str(error).rpartition("got:\n")[2].split()) or type(error).__name__
                 reasons.append(f"{mirror}: {reason}")

@@ -4,13 +4,15 @@ import hashlib
 import math
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from d2l_softmax.data import catalogue
 from d2l_softmax.data.batches import BatchIterator, check_batches
-from d2l_softmax.data.catalogue import SOURCES, DataUnavailableError, check_dataset, fetch, find_four
+from d2l_softmax.data.catalogue import IDX_FILES, SOURCES, DataUnavailableError, check_dataset
 from d2l_softmax.data.idx import read_idx
 from d2l_softmax.errors import UserError
 
@@ -41,6 +43,21 @@ class Dataset:
     def num_inputs(self) -> int:
         """Pixels per image."""
         return math.prod(self.train_images.shape[1:])
+
+    @cached_property
+    def description(self) -> dict:
+        """What `config.json` says of the data set."""
+        height, width = self.train_images.shape[2:]
+        return {
+            "name": self.name,
+            "sha256": self.checksum(),
+            "train_images": len(self.train_labels),
+            "test_images": len(self.test_labels),
+            "height": height,
+            "width": width,
+            "max_value": self.max_value,
+            "classes": self.classes,
+        }
 
     def checksum(self) -> str:
         """SHA-256, in hexadecimal, of all images and labels."""
@@ -90,7 +107,7 @@ def load_data_fashion_mnist(
     )
 
 
-def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = None) -> Dataset:
+def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = None, seed: int = 326) -> Dataset:
     """Read a data set, downloading it first where it is missing.
 
     Args:
@@ -101,31 +118,25 @@ def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = 
         resize: side of the images in pixels; None leaves them as they are.
 
     Raises:
-        UserError: there is no such data set, it is not available, its files are damaged, or memory is too small.
+        UserError: there is no such data set, it is not available or its files are damaged.
         ValueError: `resize` is not a whole number of at least 1.
     """
     if resize is not None and (not isinstance(resize, int) or resize < 1):
         raise ValueError(f"resize must be the side in pixels, a whole number of at least 1, got {resize!r}")
     check_dataset(name, data_dir)
-    try:
-        dataset = _load(name, Path(data_dir))
-    except OSError as error:
-        raise UserError(f"cannot read {error.filename or name}: {error.strerror or error}") from error
-    return dataset if resize is None else _resized(dataset, resize)
-
-
-def _load(name: str, data_dir: Path) -> Dataset:
     if name == "auto":
         try:
-            return _load_named("fashion-mnist", data_dir)
+            return load_dataset("fashion-mnist", data_dir, resize)
         except DataUnavailableError as error:
-            warnings.warn(f"{error}. Training on digits instead", stacklevel=3)
-            return _load_digits()
-    if name in SOURCES:
-        return _load_named(name, data_dir)
+            warnings.warn(f"{error}. Training on digits instead", stacklevel=2)
+            name = "digits"
     if name == "digits":
-        return _load_digits()
-    return _read_four(Path(name).resolve().name, Path(name), None)
+        dataset = _load_digits()
+    elif name in SOURCES:
+        dataset = _read_four(name, catalogue.find_or_download(name, Path(data_dir)), SOURCES[name].classes)
+    else:
+        dataset = _read_four(Path(name).resolve().name, catalogue.find_four(Path(name)), None)
+    return dataset if resize is None else _resized(dataset, resize)
 
 
 def split_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
@@ -148,27 +159,20 @@ def split_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
     )
 
 
-def _load_named(name: str, data_dir: Path) -> Dataset:
-    folder = data_dir / SOURCES[name].folder / "raw"
-    if None in find_four(folder).values():
-        fetch(name, data_dir)
-    return _read_four(name, folder, SOURCES[name].classes)
-
-
-def _read_four(name: str, folder: Path, classes: tuple[str, ...] | None) -> Dataset:
+def _read_four(name: str, paths: dict[str, Path], classes: tuple[str, ...] | None) -> Dataset:
     """Read train and test images and labels; without `classes`, the training labels determine how many there are."""
-    train_images, train_labels, test_images, test_labels = find_four(folder).values()
+    train_images, train_labels, test_images, test_labels = (paths[file] for file in IDX_FILES)
     tensors = []
     for images_path, labels_path in ((train_images, train_labels), (test_images, test_labels)):
         images, labels = read_idx(images_path, 3), read_idx(labels_path, 1).to(torch.int64)
         if len(images) != len(labels):
-            raise UserError(f"{folder} holds {len(images)} {images_path.name} but {len(labels)} {labels_path.name}")
+            raise UserError(f"{images_path} holds {len(images)} images, but {labels_path} {len(labels)} labels")
         classes = classes or tuple(str(i) for i in range(max(2, int(labels.max()) + 1)))
         if (highest := int(labels.max())) >= len(classes):
             raise UserError(f"{labels_path} has the label {highest}, but the classes are 0 to {len(classes) - 1}")
         if tensors and images.shape[1:] != tensors[0].shape[2:]:
             sizes = " and ".join("×".join(map(str, shape)) for shape in (tensors[0].shape[2:], images.shape[1:]))
-            raise UserError(f"{folder} holds training and test images of different sizes, {sizes}")
+            raise UserError(f"{images_path.parent} holds training and test images of different sizes, {sizes}")
         tensors += [images.unsqueeze(1), labels]
     return Dataset(name, *tensors, classes)
 
@@ -197,12 +201,7 @@ def _resized(dataset: Dataset, side: int) -> Dataset:
     resize = Resize((side, side))
 
     def resized(images: Tensor) -> Tensor:
-        try:
-            out = images.new_empty(len(images), 1, side, side)
-        except RuntimeError as error:
-            raise UserError(
-                f"{len(images)} images of {side}×{side} pixels do not fit in memory: resize to fewer pixels"
-            ) from error
+        out = images.new_empty(len(images), 1, side, side)
         for image, target in zip(images, out, strict=True):
             target.copy_(pil_to_tensor(resize(to_pil_image(image))))
         return out

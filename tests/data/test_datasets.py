@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
-from unittest.mock import Mock, call
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def rows(images, labels) -> Counter:
 def fetch(monkeypatch) -> Mock:
     """Takes the place of the download, which is in vain."""
     fetch = Mock(side_effect=DataUnavailableError("no mirror delivers"))
-    monkeypatch.setattr("d2l_softmax.data.datasets.fetch", fetch)
+    monkeypatch.setattr("d2l_softmax.data.catalogue._download", fetch)
     return fetch
 
 
@@ -77,8 +77,8 @@ def test_images_of_ones_own_are_read_and_resized_as_by_torchvision(tmp_path, sid
     ("stem", "array", "message"),
     [
         (TEST_IMAGES, np.zeros((10, 5, 4)), "different sizes, 4×4 and 5×4"),
-        (TRAIN_LABELS, np.zeros(19), f"20 {TRAIN_IMAGES}.gz but 19 {TRAIN_LABELS}.gz"),
-        (TEST_LABELS, np.zeros(11), f"10 {TEST_IMAGES}.gz but 11 {TEST_LABELS}.gz"),
+        (TRAIN_LABELS, np.zeros(19), "holds 20 images, but .* 19 labels"),
+        (TEST_LABELS, np.zeros(11), "holds 10 images, but .* 11 labels"),
         (TEST_LABELS, np.full(10, 10), f"{TEST_LABELS}.gz has the label 10, but the classes are 0 to 9"),
         (TRAIN_IMAGES, np.zeros((0, 4, 4)), f"{TRAIN_IMAGES}.gz holds nothing"),
     ],
@@ -109,12 +109,12 @@ def test_an_incomplete_data_set_is_fetched_or_replaced_by_digits_with_a_warning(
     with pytest.warns(UserWarning, match="no mirror delivers.* digits") as warned:
         assert load_dataset("auto", tmp_path).name == "digits"
     assert [warning.filename for warning in warned] == [__file__]
-    assert fetch.call_args_list == [call("fashion-mnist", tmp_path)] * 2
+    assert [call.args[0] for call in fetch.call_args_list] == [SOURCES["fashion-mnist"]] * 2
 
 
 @pytest.mark.parametrize("name", ["no such data set", "Fashion-MNIST", "a\0b", __file__, "x" * 300])
 def test_unknown_names(name):
-    with pytest.raises(UserError, match=f"unknown data set '{name}'|cannot read {name}: File name too long"):
+    with pytest.raises(UserError, match=f"unknown data set '{name}'"):
         load_dataset(name)
 
 
@@ -161,18 +161,16 @@ def test_load_data_fashion_mnist_shuffles_training_and_keeps_the_test_order(tmp_
         ([2.5], {}, ValueError, "batch_size must be a whole number of at least 1, got 2.5"),
         ([5], {"resize": (64, 64)}, ValueError, r"resize must be .* whole number of at least 1, got \(64, 64\)"),
         ([5], {"resize": 0}, ValueError, "resize must be .*, got 0"),
-        ([5], {"resize": 10**5}, UserError, "30 images of 100000×100000 pixels do not fit in memory"),
         ([5], {"dtype": torch.uint8}, ValueError, "dtype must be a floating-point type .*, got torch.uint8"),
         ([5], {"dtype": "float32"}, ValueError, "dtype must be .*, got 'float32'"),
         ([5], {"data_dir": __file__}, UserError, "is not a folder"),
         ([5], {"data_dir": "missing"}, UserError, "no mirror delivers"),
     ],
 )
-def test_a_wrong_argument_is_named_without_speaking_of_options(tmp_path, fetch, arguments, options, error, message):
+def test_a_wrong_argument_is_named(tmp_path, fetch, arguments, options, error, message):
     make_folder(tmp_path / "FashionMNIST" / "raw", 30, 10, 10, 28)
-    with pytest.raises(error, match=message) as raised:
+    with pytest.raises(error, match=message):
         load_data_fashion_mnist(*arguments, **({"data_dir": tmp_path} | options))
-    assert "--" not in str(raised.value)
 
 
 def test_validation_images_are_drawn_from_the_training_images():
