@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from d2l_softmax.commands.command_line import Parser, postponed_interrupt, program, run_command
+from d2l_softmax.commands.errors_and_interrupts import Parser, program, run_command
 from d2l_softmax.errors import UserError
 
 # What classifies is imported once the arguments are known to be right: --help and mistakes need not wait for it.
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     0: done. 2: something that the user can fix; then nothing has been printed on stdout. 130: Ctrl-C.
     """
-    return run_command(program(), lambda: _predict(parser().parse_intermixed_args(arguments)))
+    return run_command(lambda: _predict(parser().parse_intermixed_args(arguments)))
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -65,12 +65,11 @@ def _predict(options: argparse.Namespace) -> int:
         raise UserError("--data-dir is for the test images of the run's data set, but other images are named")
     if options.logdir is not None and run_given:
         raise UserError(f"--logdir is for the newest run in it, but {run_given} is named")
-    with postponed_interrupt():
-        from d2l_softmax.experiment import classifier
+    from d2l_softmax.experiment import classifier
 
     run = classifier.load_classifier(run_given or classifier.newest_run(options.logdir or Path("runs")))
     classes = run.data["classes"]
-    title = f"{run.folder}, after epoch {run.state['epoch']} ({run.checkpoint.name})"
+    title = f"{run.folder}, after epoch {len(run.state['history'])}"
     if images:
         names, probabilities, drawn = classifier.classify_images(run, images, options.invert)
         heads = ["image", "class", "probability"]

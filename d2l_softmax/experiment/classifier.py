@@ -1,7 +1,6 @@
 """What a trained run says of images."""
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,24 +9,22 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from d2l_softmax.data.catalogue import DATASETS
+from d2l_softmax.data.datasets import load_dataset
 from d2l_softmax.data.image_file import read_image
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.job import prepare
 from d2l_softmax.experiment.resume import settings_of
 from d2l_softmax.experiment.settings import Settings
-from d2l_softmax.record import pictures
-from d2l_softmax.record.checkpoint import LAST, load_last
+from d2l_softmax.record import checkpoint, pictures
 from d2l_softmax.record.run_folder import CONFIG, read_config
 from d2l_softmax.scratch import Net, softmax
 
 
 class Classifier(NamedTuple):
-    """A trained run: its folder, its settings, what `config.json` says of its data, and its last good checkpoint."""
+    """A trained run: its folder, its settings, what `config.json` says of its data, and its checkpoint."""
 
     folder: Path
     settings: Settings
     data: dict[str, Any]
-    checkpoint: Path
     state: dict[str, Any]
 
     def probabilities(self, images: Tensor) -> Tensor:
@@ -37,9 +34,9 @@ class Classifier(NamedTuple):
             UserError: they are not finite, because the weights are not or are too large.
         """
         W, b = self.state["W"], self.state["b"]
-        probabilities = softmax(Net(W, b)(images.to(W.dtype) / self.settings.scale(self.data["max_value"])))
+        probabilities = softmax(Net(W, b)(images.to(W.dtype) / self.settings.divisor(self.data["max_value"])))
         if not probabilities.isfinite().all():
-            raise UserError(f"the weights in {self.checkpoint} have diverged: train again with a smaller --lr")
+            raise UserError(f"the weights of {self.folder} have diverged: train again with a smaller --lr")
         return probabilities
 
 
@@ -50,14 +47,14 @@ def newest_run(logdir: Path) -> Path:
         UserError: there is no run that has a checkpoint.
     """
     configs = [path for pattern in (f"*/{CONFIG}", f"*/*/{CONFIG}") for path in logdir.glob(pattern)]
-    configs = [path for path in configs if (path.parent / LAST).exists()]
+    configs = [path for path in configs if (path.parent / checkpoint.CHECKPOINT).exists()]
     if not configs:
         raise UserError(f"there is no run with a checkpoint in '{logdir}': name a run, or a folder with --logdir")
     return max(configs, key=lambda path: path.stat().st_mtime_ns).parent
 
 
 def load_classifier(folder: Path) -> Classifier:
-    """Read a run's last good checkpoint.
+    """Read a run's checkpoint.
 
     Raises:
         UserError: there is no run, its files are damaged or not of one run, or it has no checkpoint.
@@ -66,16 +63,13 @@ def load_classifier(folder: Path) -> Classifier:
     if "members" in config:
         raise UserError(f"{folder} holds several runs: name one of them, {', '.join(config['members'])}")
     settings, data = settings_of(folder, config), config["data"]
-    if (found := load_last(folder)) is None:
+    if (state := checkpoint.load(folder)) is None:
         raise UserError(f"{folder} has no checkpoint: train it further with --resume, or name another run")
-    state, checkpoint = found
     shape = data["height"] * data["width"], len(data["classes"])
     for tensor, expected in ((state["W"], shape), (state["b"], shape[1:])):
-        # A file may also hold sparse tensors, tensors without values, and a few values repeated without end.
-        plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and tensor.is_contiguous()
-        if not plain or tensor.shape != expected or tensor.dtype != getattr(torch, settings.dtype):
-            raise UserError(f"{checkpoint} and {folder / CONFIG} are not of one run: put back its files")
-    return Classifier(folder, settings, data, checkpoint, state)
+        if tensor.shape != expected or tensor.dtype != getattr(torch, settings.dtype):
+            raise UserError(f"{checkpoint.CHECKPOINT} and {CONFIG} in {folder} are not of one run: put them back")
+    return Classifier(folder, settings, data, state)
 
 
 def classify_images(run: Classifier, paths: list[Path], invert: bool) -> tuple[list[list[str]], Tensor, Figure]:
@@ -101,9 +95,8 @@ def classify_test_images(run: Classifier, data_dir: str | None, count: int) -> t
     if data_dir is not None and name not in DATASETS:
         name = data_dir  # where one's own data are now
     data_dir = run.settings.data_dir if data_dir is None else data_dir
-    settings = replace(run.settings, dataset=name, data_dir=data_dir, device="cpu", cuda_graph=False)
-    dataset, sha256, _ = prepare(settings)
-    if sha256 != run.data["sha256"]:
+    dataset = load_dataset(name, data_dir, run.settings.resize, run.settings.seed)
+    if dataset.description["sha256"] != run.data["sha256"]:
         raise UserError(
             f"the data set is not the one that {run.folder} was trained on: name its folder with --data-dir"
         )

@@ -98,7 +98,7 @@ def test_predictions_are_those_of_pytorch_on_the_weights_of_the_checkpoint(tmp_p
     best = [[str(k), f"{row[k]:.4f}"] for row, k in zip(p, p.argmax(dim=1).tolist(), strict=True)]
     assert len({k for k, _ in best}) > 1
     # The test images of the data set, compared with the truth and drawn.
-    out, title = predict(folder), f"{folder}, after epoch 2 (checkpoint.pt)"
+    out, title = predict(folder), f"{folder}, after epoch 2"
     right = sum(k == str(label) for (k, _), label in zip(best, labels.tolist(), strict=True))
     see = f"; see {folder / 'predicted.png'}"
     said = f"{right} of the first 10 test images of {dataset.name} right{see}"
@@ -220,15 +220,14 @@ def test_a_picture_that_cannot_be_written_is_said_and_the_predictions_are_printe
         assert predict(run) == before.replace(f"; see {run / 'predicted.png'}", "")
 
 
-def test_the_newest_run_and_its_last_good_checkpoint_are_taken(tmp_path, copy, predict, monkeypatch):
+def test_the_newest_run_is_taken(tmp_path, copy, predict, monkeypatch):
     save(GREY, tmp_path / "image.png")
     monkeypatch.chdir(tmp_path)
     assert "no run with a checkpoint in 'runs'" in predict("image.png", status=2)
     made = [copy("own", f"runs/{name}") for name in ("old", "compare/scratch", "newest", "unfinished", "a/b/deep")]
     for i, run in enumerate(made):
         os.utime(run / "config.json", (10**9 + i, 10**9 + i))
-    for path in made[3].glob("checkpoint*.pt"):
-        path.unlink()
+    (made[3] / "checkpoint.pt").unlink()
     assert "no checkpoint" in predict(made[3], "image.png", status=2)
     assert predict("image.png").startswith(str(Path("runs/newest")))
     assert [row[0] for row in rows(predict("image.png", "image.png"))] == ["image.png", "image.png"]
@@ -236,10 +235,7 @@ def test_the_newest_run_and_its_last_good_checkpoint_are_taken(tmp_path, copy, p
     assert predict().startswith(str(Path("runs/compare/scratch")))
     assert predict("--logdir", tmp_path / "runs", tmp_path / "image.png").startswith(str(made[1]))
     (made[1] / "checkpoint.pt").write_bytes((made[1] / "checkpoint.pt").read_bytes()[:-100])
-    with pytest.warns(UserWarning, match=r"checkpoint\.pt is damaged.*checkpoint-previous\.pt, after epoch 1"):
-        assert "scratch, after epoch 1 (checkpoint-previous.pt)" in predict("image.png")
     # A damaged run is not passed over in favour of another.
-    (made[1] / "checkpoint-previous.pt").write_bytes(b"")
     assert str(Path("runs/compare/scratch/checkpoint")) in predict("image.png", status=2)
 
 
@@ -259,23 +255,20 @@ def png_of_size(width, height):
 
 
 BAD_IMAGES = {
-    "empty": (b"", "not a PNG or JPEG"),
-    "another format": (encoded("GIF"), "not a PNG or JPEG"),
-    "truncated JPEG": (encoded("JPEG", NOISE)[:-300], "damaged"),
-    "flipped bit": (PNG[:700] + bytes([PNG[700] ^ 0x10]) + PNG[701:], "damaged"),
-    "too few pixels": (png_of_size(41, 41), "damaged"),
-    "size zero": (png_of_size(0, 40), "not a PNG or JPEG"),
-    "very large": (png_of_size(10_000, 10_000), "pixels"),
-    "bomb": (png_of_size(2**31 - 1, 2**31 - 1), "pixels"),
-} | {f"the first {n} bytes of a PNG": (PNG[:n], "damaged") for n in (100, len(PNG) - 12, len(PNG) - 5)}
+    "empty": b"",
+    "another format": encoded("GIF"),
+    "truncated JPEG": encoded("JPEG", NOISE)[:-300],
+    "flipped bit": PNG[:700] + bytes([PNG[700] ^ 0x10]) + PNG[701:],
+    "too few pixels": png_of_size(41, 41),
+    "size zero": png_of_size(0, 40),
+} | {f"the first {n} bytes of a PNG": PNG[:n] for n in (100, len(PNG) - 12, len(PNG) - 5)}
 
 
 @pytest.mark.parametrize("name", BAD_IMAGES)
 def test_a_bad_image_among_good_ones_is_named_and_nothing_is_printed(tmp_path, runs, predict, name):
     good, bad = save(GREY, tmp_path / "good.png"), tmp_path / "bad.png"
-    content, word = BAD_IMAGES[name]
-    bad.write_bytes(content)
-    assert re.search(f"{re.escape(str(bad))} .*{word}", predict(runs["own"], good, bad, good, status=2))
+    bad.write_bytes(BAD_IMAGES[name])
+    assert re.search(f"(cannot read )?{re.escape(str(bad))}", predict(runs["own"], good, bad, good, status=2))
 
 
 @settings(deadline=None, max_examples=150)
@@ -295,11 +288,8 @@ def test_whatever_the_bytes_an_image_is_read_or_refused(start, noise, at):
 # What is asked, and what the error must mention.
 MISTAKES = {
     "no such image": ("run missing.png", "missing.png"),
-    "a folder for an image": ("run run", "the image run: "),
+    "a folder for an image": ("run run", "cannot read run"),
     "--invert without images": ("run --invert", "--invert"),
-    "a device": ("run /dev/zero", "/dev/zero: it is not a file"),
-    "a fifo": ("run fifo", "fifo: it is not a file"),
-    "a very large file": ("run large", "large has more than"),
     "--data-dir with images": ("run good.png --data-dir .", "--data-dir"),
     "--logdir with a run": ("run --logdir .", "--logdir"),
     "abbreviated option": ("run --inv good.png", "--inv"),
@@ -312,10 +302,6 @@ MISTAKES = {
 def test_a_mistake_is_named_and_nothing_is_written(tmp_path, copy, predict, monkeypatch, name):
     copy("own")
     save(GREY, tmp_path / "good.png")
-    os.mkfifo(tmp_path / "fifo")
-    with (tmp_path / "large").open("wb") as file:
-        file.write(PNG)
-        file.truncate(2**40)
     monkeypatch.chdir(tmp_path)
     before, (arguments, word) = sorted(tmp_path.rglob("*")), MISTAKES[name]
     assert word in predict(*arguments.split(), status=2)
@@ -328,9 +314,6 @@ SPOILT = {
     "other biases": ("state", {"b": torch.zeros(4)}, "not of one run"),
     "transposed weights": ("state", {"W": W.T.contiguous()}, "not of one run"),
     "weights of another type": ("state", {"W": W.double()}, "not of one run"),
-    "sparse weights": ("state", {"W": W.to_sparse()}, "checkpoint.pt"),
-    "weights without values": ("state", {"W": W.to("meta")}, "checkpoint.pt"),
-    "one weight for all": ("state", {"W": torch.zeros(1, 1).expand(24, 3)}, "checkpoint.pt"),
     "infinite weights": ("state", {"W": W / 0}, "diverged"),
     "another image size": ("data", {"height": 28, "width": 28}, "not of one run"),
     "fewer classes": ("data", {"classes": ["a", "b"]}, "not of one run"),
@@ -340,10 +323,8 @@ SPOILT = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:Validating sparse tensor")
 @pytest.mark.parametrize("name", SPOILT)
 def test_a_spoilt_run_is_refused(tmp_path, copy, predict, name):
     run, (part, changes, word) = copy("own"), SPOILT[name]
-    (run / "checkpoint-previous.pt").unlink()
     edit(run, part, **changes)
     assert word in predict(run, save(GREY, tmp_path / "image.png"), status=2)
