@@ -44,8 +44,8 @@ pictures.samples(data.train_images[:10], data.train_labels[:10], data.classes, d
 # %%
 def load_data():
     """Return iterators over the training and the test images, as `load_data_fashion_mnist(batch_size)` does."""
-    train_iter = BatchIterator(data.train_images, data.train_labels, batch_size, seed=seed, scale=data.max_value)
-    return train_iter, BatchIterator(data.test_images, data.test_labels, batch_size, scale=data.max_value)
+    train_iter = BatchIterator(data.train_images, data.train_labels, batch_size, seed=seed, divisor=data.max_value)
+    return train_iter, BatchIterator(data.test_images, data.test_labels, batch_size, divisor=data.max_value)
 
 
 train_iter, test_iter = load_data()

@@ -82,8 +82,8 @@ with torch.no_grad():
     W -= lr * X.T @ g
     b -= lr * g.sum(dim=0)
 print(f"loss of the batch: {before:.4f} before the step, {cross_entropy(net(X), y).mean():.4f} after it")
-train_iter = BatchIterator(data.train_images, data.train_labels, 256, seed=326, scale=data.max_value, device=cpu)
-test_iter = BatchIterator(data.test_images, data.test_labels, 1024, scale=data.max_value, device=cpu)
+train_iter = BatchIterator(data.train_images, data.train_labels, 256, seed=326, divisor=data.max_value, device=cpu)
+test_iter = BatchIterator(data.test_images, data.test_labels, 1024, divisor=data.max_value, device=cpu)
 print("test loss {:.4f}, accuracy {:.4f} before the epoch".format(*evaluate(net, test_iter, cross_entropy)))
 train_epoch(net, train_iter, cross_entropy, scratch.SGD([W, b], lr))
 print("test loss {:.4f}, accuracy {:.4f} after it".format(*evaluate(net, test_iter, cross_entropy)))

@@ -94,7 +94,7 @@ def test_the_library_code_trains(block, monkeypatch, capsys):
     digits = load_dataset("digits", resize=28)
 
     def load_digits(batch_size):
-        place = {"scale": digits.max_value, "device": torch.device("cpu")}
+        place = {"divisor": digits.max_value, "device": torch.device("cpu")}
         train_iter = BatchIterator(digits.train_images, digits.train_labels, batch_size, seed=326, **place)
         return train_iter, BatchIterator(digits.test_images, digits.test_labels, batch_size, **place)
 
