@@ -1,5 +1,6 @@
 import csv
 import re
+import signal
 
 import pytest
 import torch
@@ -7,91 +8,172 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from d2l_softmax import MODES, manual
 from d2l_softmax.commands.train import main
-from d2l_softmax.experiment.compare import Comparison, Drift
+from d2l_softmax.experiment.compare import Comparison, Steps
+from d2l_softmax.record.console import EpochTable
+from tests.soak import rows
 
 DIFFERENCES = ("mode differences/largest in a weight", "mode differences/largest in a loss")
-RUN = ["--mode", "compare", "--dataset", "digits", "--epochs", "3", "--no-figures", "--run-name", "run"]
+both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
-def drifts(logdir):
-    with (logdir / "run" / "drift.csv").open() as file:
+@pytest.fixture
+def compare(tmp_path):
+    """A function that compares the modes on the digits in the folder `run`, and returns the exit status."""
+    fixed = ["--mode", "compare", "--dataset", "digits", "--no-figures", "--logdir", str(tmp_path)]
+    return lambda arguments: main([*fixed, "--run-name", "run", *arguments.split()])
+
+
+def table(folder):
+    with (folder / "drift.csv").open() as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def steps(folder, *tags):
-    events = EventAccumulator(str(folder))
-    events.Reload()
-    return [[point.step for point in events.Scalars(tag)] for tag in tags]
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_modes_are_one_algorithm(tmp_path, capsys, dtype):
-    assert main([*RUN, "--logdir", str(tmp_path), "--dtype", dtype, "--momentum", "0.9"]) == 0
+@both_dtypes
+def test_the_modes_are_one_algorithm(tmp_path, compare, capsys, dtype):
+    assert compare(f"--epochs 3 --momentum 0.9 --dtype {dtype}") == 0
     out, err = capsys.readouterr()
     assert err == ""
-    rows = drifts(tmp_path)
-    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    drifts = table(tmp_path / "run")
+    assert [row["epoch"] for row in drifts] == [1, 2, 3]
     weights = {m: torch.load(tmp_path / "run" / m / "checkpoint.pt", weights_only=True)["W"] for m in MODES}
     drift = max(float((weights[a] - weights[b]).abs().max()) for a in weights for b in weights)
-    assert rows[-1]["weights"] == drift
-    assert drift < {"float32": 1e-4, "float64": 1e-10}[dtype]
-    assert steps(tmp_path / "run" / "drift", *DIFFERENCES) == [[1, 2, 3]] * 2
-    for mode in MODES:
-        assert steps(tmp_path / "run" / mode, "loss/train") == [[1, 2, 3]]
+    assert drifts[-1]["weights"] == drift < {"float32": 1e-4, "float64": 1e-10}[dtype]
+    events = EventAccumulator(str(tmp_path / "run" / "differences")).Reload()
+    for tag, name in zip(DIFFERENCES, ("weights", "loss"), strict=True):
+        points = [(point.step, point.value) for point in events.Scalars(tag)]
+        assert points == [(row["epoch"], pytest.approx(row[name])) for row in drifts]
     # One line for each epoch: the figures of the first mode, and the differences.
     printed = [line.split() for line in out.splitlines() if re.match(r" +\d+  ", line)]
-    with (tmp_path / "run" / "scratch" / "metrics.csv").open() as file:
-        expected = [[f"{float(figure):.4f}" for figure in figures[1:5]] for figures in list(csv.reader(file))[1:]]
-    assert [line[:5] for line in printed] == [[str(e), *figures] for e, figures in enumerate(expected, 1)]
-    assert [line[6:] for line in printed] == [[f"{row['weights']:.1e}", f"{row['loss']:.1e}"] for row in rows]
+    figures = [[f"{float(cell):.4f}" for cell in row[1:]] for row in rows(tmp_path / "run" / "scratch")[1:]]
+    assert [line[1:5] for line in printed] == figures
+    assert [line[6:] for line in printed] == [[f"{row['weights']:.1e}", f"{row['loss']:.1e}"] for row in drifts]
 
 
-def test_a_mode_that_is_changed_is_found_out(tmp_path, capsys, monkeypatch):
-    class Wrong(manual.CrossEntropy):
-        """Divides the short last batch by the size of the others."""
+def wrong_updater(momentum=1.0, weight_decay=1.0):
+    """The updater of manual with wrong factors."""
 
-        def backward(self):
-            return super().backward() * len(self.target) / 256
+    class Wrong(manual.SGD):
+        def __init__(self, params, lr, m, decay):
+            super().__init__(params, lr, momentum * m, weight_decay * decay)
 
-    monkeypatch.setattr(manual, "CrossEntropy", Wrong)
-    assert main([*RUN, "--logdir", str(tmp_path)]) == 1
-    assert "drifted apart: after epoch 1: " in capsys.readouterr().err
-    events = EventAccumulator(str(tmp_path / "run" / "drift"))
-    events.Reload()
+    return manual, "SGD", Wrong
+
+
+def wrong_method(cls, name, change):
+    """A method of manual whose result is changed."""
+    original = getattr(cls, name)
+    return cls, name, lambda self, *args: change(self, original(self, *args))
+
+
+def without_bias(self, grad):
+    self.b.grad.zero_()
+    return grad
+
+
+MUTANTS = {
+    "the gradient 1 % too large": ("", wrong_method(manual.CrossEntropy, "backward", lambda _, grad: 1.01 * grad)),
+    "the loss 1 % too large": ("", wrong_method(manual.CrossEntropy, "forward", lambda _, losses: 1.01 * losses)),
+    "the momentum 1 % too large": (" --momentum 0.9", wrong_updater(momentum=1.01)),
+    "the weight decay 1 % too large": (" --weight-decay 0.01", wrong_updater(weight_decay=1.01)),
+    "the nominal batch size as divisor": (
+        "",
+        wrong_method(manual.CrossEntropy, "backward", lambda self, grad: grad * len(self.target) / 256),
+    ),
+    "the bias never trained": ("", wrong_method(manual.Linear, "backward", without_bias)),
+}
+
+
+@both_dtypes
+@pytest.mark.parametrize("lr", ["0.1", "1"])
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_wrong_mode_is_found_out(tmp_path, compare, capsys, monkeypatch, mutant, lr, dtype):
+    arguments, change = MUTANTS[mutant]
+    monkeypatch.setattr(*change)
+    assert compare(f"--epochs 1 --modes scratch,manual --lr {lr} --dtype {dtype}{arguments}") == 1
+    out, err = capsys.readouterr()
+    said = "scratch, manual do not take the same steps: after epoch 0, two steps from the same weights differ by "
+    assert said in out
+    assert said in err
+    events = EventAccumulator(str(tmp_path / "run" / "differences")).Reload()
     (text,) = events.Tensors("comparison/text_summary")
-    assert "drifted apart" in text.tensor_proto.string_val[0].decode()
+    assert said in text.tensor_proto.string_val[0].decode()
 
 
-def test_the_verdict_is_of_the_epoch_in_which_the_drift_was_first_more_than_rounding():
-    good, bad, worse = (Drift(weights, 0.0, 0.1, 0.1) for weights in (0.01, 0.2, 0.3))
-    for drifts, verdict in (
-        ([], (False, "nothing has been compared")),
-        ([good, good], (False, "after epoch 2: a, b differ by at most 1.0e-02 in a weight")),
-        ([good, bad, worse, good], (True, "after epoch 2: a, b differ by at most 2.0e-01 in a weight")),
-    ):
-        comparison = Comparison(None, ["a", "b"], drifts)
-        assert (comparison.has_drifted, comparison.verdict.split(" and ")[0]) == verdict
+@both_dtypes
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--lr 0.1",
+        "--lr 1",
+        "--lr 0.5 --momentum 0.9",
+        "--pixels raw --lr 1e-4",
+        "--pixels raw --lr 0.5 --momentum 0.9",
+        "--lr 1 --init uniform --weight-decay 0.01",
+    ],
+)
+def test_right_modes_stay_well_below_what_rounding_explains_however_wild_the_training(
+    tmp_path, compare, arguments, dtype
+):
+    assert compare(f"--epochs 3 --dtype {dtype} {arguments}") == 0
+    for row in table(tmp_path / "run"):
+        assert row["step_weights"] < row["step_allowed_weights"] / 5
+        assert row["step_loss"] < row["step_allowed_loss"] / 2
 
 
-def test_amplified_rounding_is_not_taken_for_a_mistake(tmp_path):
-    wild = ["--pixels", "raw", "--lr", "0.5", "--momentum", "0.9", "--epochs", "20"]
-    assert main([*RUN, "--logdir", str(tmp_path), *wild]) == 0
+def test_steps_that_are_lost_in_rounding_are_not_judged(compare, capsys):
+    assert compare("--epochs 1 --lr 1e-12") == 1
+    assert "cannot be judged here: " in capsys.readouterr().err
 
 
-def test_a_subset_is_compared(tmp_path):
-    assert main([*RUN, "--logdir", str(tmp_path), "--modes", "scratch,concise"]) == 0
-    assert sorted(p.name for p in (tmp_path / "run").iterdir() if p.is_dir()) == ["concise", "drift", "scratch"]
+ALIKE, APART = Steps(0.001, 0, 0.01, 0.1, 2), Steps(0.02, 0, 0.01, 0.1, 2)
+UNKNOWN = [ALIKE._replace(size=size) for size in (0.0, 0.5, float("nan"), float("inf"))]
+UNKNOWN += [ALIKE._replace(allowed_weights=allowed) for allowed in (0.0, 0.1, float("nan"), float("inf"))]
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_the_same", "verdict"),
+    [
+        ([ALIKE, ALIKE], True, "a, b take the same steps: after epoch 1, .* at most 1.0e-03 in a weight"),
+        ([*UNKNOWN, ALIKE], True, "a, b take the same steps: after epoch 8, "),
+        (
+            [ALIKE, APART, APART._replace(weights=3), ALIKE],
+            False,
+            "a, b do not .* epoch 1, .* most 2.0e-02 in a weight",
+        ),
+        ([ALIKE, ALIKE._replace(loss=0.2)], False, "a, b do not .* epoch 1, .* 2.0e-01 in a loss"),
+        ([ALIKE._replace(weights=float("nan"))], False, "a, b do not .* epoch 0, .* most nan in a weight"),
+        *(([unknown], False, "cannot be judged here") for unknown in UNKNOWN),
+        ([], False, "cannot be judged here"),
+    ],
+)
+def test_the_verdict_is_of_the_first_point_that_differs_and_never_of_what_cannot_be_judged(
+    steps, is_the_same, verdict
+):
+    comparison = Comparison(None, ["a", "b"], steps)
+    assert comparison.is_the_same == is_the_same
+    assert re.match(verdict, comparison.verdict)
+
+
+def test_ctrl_c_keeps_what_is_complete(tmp_path, compare, capsys, monkeypatch):
+    monkeypatch.setattr(EpochTable, "add", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert compare("--epochs 3 --modes scratch,manual") == 130
+    assert capsys.readouterr().err.endswith(": interrupted; what is complete is kept\n")
+    assert len(rows(tmp_path / "run", "drift.csv")) == len(rows(tmp_path / "run" / "manual")) == 2
+
+
+def test_a_subset_is_compared(tmp_path, compare):
+    assert compare("--epochs 1 --modes scratch,concise") == 0
+    assert sorted(p.name for p in (tmp_path / "run").iterdir() if p.is_dir()) == ["concise", "differences", "scratch"]
 
 
 @pytest.mark.parametrize("modes", ["scratch", "scratch,scratch", "scratch,nonsense", ""])
-def test_modes_that_cannot_be_compared_are_refused(tmp_path, capsys, modes):
-    assert main([*RUN, "--logdir", str(tmp_path), "--modes", modes]) == 2
+def test_modes_that_cannot_be_compared_are_refused(tmp_path, compare, capsys, modes):
+    assert compare(f"--modes={modes}") == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not any(tmp_path.iterdir())
 
 
-def test_on_the_real_data_the_modes_stay_together(tmp_path, real_data):
-    arguments = ["--dataset", "fashion-mnist", "--data-dir", str(real_data), "--epochs", "1", "--dtype", "float64"]
-    assert main([*RUN, *arguments, "--logdir", str(tmp_path)]) == 0
-    (row,) = drifts(tmp_path)
+def test_on_the_real_data_the_modes_stay_together(tmp_path, compare, real_data):
+    assert compare(f"--dataset fashion-mnist --data-dir {real_data} --epochs 1 --dtype float64") == 0
+    (row,) = table(tmp_path / "run")
     assert max(row["weights"], row["loss"]) < 1e-10
