@@ -1,0 +1,118 @@
+import contextlib
+import gc
+import io
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from d2l_softmax import UserError
+from d2l_softmax.commands.errors_and_interrupts import GRACE, Parser, interrupted, run_command
+from tests.conftest import ROOT
+from tests.processes import PATIENCE
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "job", "WORLD_SIZE": "2", "RANK": "1"}
+
+
+@pytest.fixture(autouse=True)
+def called_as_name(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bin/name"])
+
+
+def mistake():
+    raise UserError("no such\nfile")
+
+
+def too_large():
+    torch.empty(2**60)
+
+
+def bug():
+    raise RuntimeError("shapes differ")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        (lambda: 1, 1, ""),
+        (mistake, 2, "name: error: no such file\n"),
+        (
+            lambda: Parser(prog="name").parse_args(["--x"]),
+            2,
+            "name: error: unrecognized arguments: --x (see --help)\n",
+        ),
+        (too_large, 2, "name: error: there is too little memory for images, batches or weights of this size\n"),
+        (lambda: Path("missing").stat(), 2, "name: error: cannot read or write missing: No such file or directory\n"),
+        (lambda: signal.raise_signal(signal.SIGINT), 130, "name: interrupted\n"),
+        (lambda: signal.raise_signal(signal.SIGTERM), 130, "name: interrupted\n"),
+        (lambda: interrupted("to go on: again"), 130, "name: interrupted; to go on: again\n"),
+    ],
+)
+def test_the_status_and_one_line_say_what_happened(command, status, said, capsys):
+    assert run_command(command) == status
+    assert capsys.readouterr() == ("", said)
+
+
+def test_a_bug_is_a_traceback():
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run_command(bug)
+
+
+@pytest.mark.parametrize("command", [lambda: 0, mistake, bug])
+def test_what_is_set_for_a_command_is_as_before_after_it(monkeypatch, command):
+    written, seen = io.BytesIO(), []
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii", write_through=True))
+
+    def settings():
+        handler = signal.getsignal(signal.SIGTERM)
+        return gc.get_threshold(), threading.excepthook, warnings.formatwarning, handler, sys.stdout.errors
+
+    def noticing():
+        print("8×8 靴")
+        seen.extend(settings())
+        return command()
+
+    before = settings()
+    with contextlib.suppress(RuntimeError):
+        run_command(noticing)
+    assert settings() == before
+    assert all(during != own for during, own in zip(seen, before, strict=True))
+    assert written.getvalue() == b"8\\xd78 \\u9774\n"
+
+
+def test_another_than_the_first_process_reports_a_mistake_only_if_the_first_does_not_end_it(monkeypatch, capsys):
+    waited = []
+    monkeypatch.setattr("time.sleep", lambda seconds: waited.append((seconds, capsys.readouterr().err)))
+    monkeypatch.setattr("os._exit", sys.exit)
+    for rank in ("0", "1"):
+        for name, value in {**TORCHRUN, "RANK": rank}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit, match="2"):
+            run_command(mistake)
+        assert capsys.readouterr().err == "name: error: no such file\n"
+    assert waited == [(GRACE, "")]
+
+
+def test_a_command_whose_reader_has_gone_ends_quietly_after_its_warnings():
+    code = """
+import sys, warnings
+from d2l_softmax.commands.errors_and_interrupts import run_command
+
+def command():
+    warnings.warn("two\\nlines")
+    sys.stdin.read()  # until the reader has gone
+    print("too late")
+
+sys.exit(run_command(command))
+"""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, **pipes) as process:
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read() == "warning: two lines\n"
+        assert process.wait(timeout=PATIENCE) == 141
