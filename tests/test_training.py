@@ -1,5 +1,8 @@
+import re
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from d2l_softmax import (
@@ -8,8 +11,11 @@ from d2l_softmax import (
     BatchIterator,
     DivergedError,
     accuracy,
+    cross_entropy,
+    cross_entropy_of_probabilities,
     evaluate,
     evaluate_accuracy,
+    softmax,
     train,
     train_epoch,
 )
@@ -17,43 +23,57 @@ from d2l_softmax import (
 CPU = torch.device("cpu")
 
 
-def test_accumulator_adds_resets_and_reads():
-    sums = Accumulator(3)
-    sums.add(1, 2.5, torch.tensor(3))
-    sums.add(torch.tensor(10), 0.5, 4)
-    assert [sums[i] for i in range(3)] == [11.0, 3.0, 7.0]
+def test_accumulator_adds_resets_and_reads_exactly_and_keeps_no_graph():
+    value, sums = torch.tensor(2.5, requires_grad=True), Accumulator(3)
+    sums.add(1, value, torch.tensor(2**24))
+    sums.add(torch.tensor(10), 0.5, torch.tensor(1))
+    assert [sums[i] for i in range(3)] == [11.0, 3.0, 2**24 + 1]
+    assert value.item() == 2.5
+    assert not sums.data[1].requires_grad
     sums.reset()
     assert [sums[i] for i in range(3)] == [0.0, 0.0, 0.0]
     with pytest.raises(ValueError, match="argument"):
         sums.add(1)
 
 
-def test_accumulator_counts_exactly_beyond_float32_keeps_no_graph_and_changes_nothing():
-    value, sums = torch.tensor(1.0, requires_grad=True), Accumulator(2)
-    sums.add(torch.tensor(2**24), value)
-    sums.add(torch.tensor(1), value)
-    assert sums[0] == 2**24 + 1
-    assert value.item() == 1.0
-    assert not sums.data[1].requires_grad
-
-
-def test_accuracy_counts_scores_and_class_indices():
-    y = torch.tensor([0, 2])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_accuracy_counts_scores_and_class_indices(dtype):
+    y = torch.tensor([0, 2], dtype=dtype)
     assert accuracy(torch.tensor([[0.1, 0.3, 0.6], [0.3, 0.2, 0.5]]), y) == 1
-    assert accuracy(torch.tensor([0, 1]), y) == 1
-    assert accuracy(torch.tensor([0, 2]), y) == 2
+    assert [accuracy(torch.tensor(predicted), y) for predicted in ([1, 0], [0, 1], [0, 2])] == [0, 1, 2]
+    logits = torch.eye(3)[torch.tensor([[0, 0], [1, 2]])]  # of two learners for each sample
+    assert accuracy(logits, y.unsqueeze(1).expand(2, 2)).tolist() == [1, 2]
 
 
-def test_evaluation_is_the_mean_over_samples_whatever_the_batches(blobs):
-    learner = MODES["scratch"](20, 4, lr=0.1, generator=torch.Generator().manual_seed(1), device=CPU)
-    images, y = blobs
-    logits = images.double().div(255).flatten(1) @ learner.W.double() + learner.b.double()
-    loss = nn.functional.cross_entropy(logits, y).item()
+@pytest.mark.parametrize(
+    ("y_hat", "y"),
+    [((4, 3), (4, 1)), ((4, 3), (5,)), ((4, 1), (4, 4)), ((4,), (1,)), ((4,), (4, 1))],
+)
+def test_accuracy_refuses_labels_that_would_broadcast(y_hat, y):
+    with pytest.raises(ValueError, match=re.escape(f"got y_hat {y_hat} and y {y}")):
+        accuracy(torch.zeros(y_hat), torch.zeros(y, dtype=torch.int64))
+
+
+def test_evaluation_is_the_mean_over_samples_whatever_the_batches_and_changes_nothing(blobs):
+    learner = MODES["concise"](20, 4, lr=0.1, generator=torch.Generator().manual_seed(1), device=CPU)
+    W, (images, y) = learner.W.clone(), blobs
+    logits = images.double().div(255).flatten(1) @ W.double() + learner.b.double()
     correct = (logits.argmax(dim=1) == y).double().mean().item()
-    for batch_size in (1, 64, 700, 5000):
+    for batch_size in (7, 64, 5000):
         data_iter = BatchIterator(images, y, batch_size, device=CPU)
-        assert evaluate(learner.net, data_iter, learner.loss) == pytest.approx((loss, correct), rel=1e-5)
+        result = evaluate(learner.net, data_iter, learner.loss)
+        assert result == pytest.approx((F.cross_entropy(logits, y).item(), correct), rel=1e-5)
         assert evaluate_accuracy(learner.net, data_iter) == pytest.approx(correct)
+    assert torch.equal(learner.W, W)
+    assert all(p.grad is None for p in learner.parameters())
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [(torch.float16, 6e4), (torch.bfloat16, 3e38), (torch.float32, 3e38)])
+def test_losses_whose_sum_their_type_cannot_hold_are_added_up_in_float64(dtype, largest):
+    losses = torch.tensor([largest, largest, 1.0, 3.0]).to(dtype).repeat(5000)
+    data_iter = [(losses[part], torch.zeros(len(losses[part]))) for part in (slice(0, 15000), slice(15000, None))]
+    mean, _ = evaluate(lambda X: X, data_iter, lambda logits, _: logits)
+    assert mean == pytest.approx(losses.double().mean().item(), rel=1e-12)
 
 
 def test_a_module_trains_in_train_mode_and_is_evaluated_in_eval_mode(blobs):
@@ -78,37 +98,96 @@ def test_a_module_trains_in_train_mode_and_is_evaluated_in_eval_mode(blobs):
     assert net.training
 
 
-def test_evaluation_changes_nothing(blobs):
-    learner = MODES["concise"](20, 4, lr=0.1, device=CPU)
-    before = learner.W.clone()
-    evaluate(learner.net, BatchIterator(*blobs, 64, device=CPU), learner.loss)
-    assert torch.equal(learner.W, before)
-    assert all(p.grad is None for p in learner.parameters())
+@pytest.fixture
+def batches(blobs):
+    """11 batches, of which the last has 60 of the 700 samples."""
+    return list(BatchIterator(*blobs, 64, device=CPU))
+
+
+def parameters():
+    return [torch.zeros(shape, requires_grad=True) for shape in ((20, 4), (4,))]
+
+
+def linear(W, b):
+    return lambda X: X.flatten(1) @ W + b
+
+
+# PyTorch's own loss returns the mean of the batch, and takes int64 alone.
+@pytest.mark.parametrize(
+    ("loss", "dtype"),
+    [(cross_entropy, torch.int64), (cross_entropy, torch.int32), (nn.CrossEntropyLoss(), torch.int64)],
+)
+def test_the_books_updater_takes_the_steps_of_torch_optim_sgd(batches, loss, dtype):
+    ours, pytorchs = parameters(), parameters()
+
+    def sgd(batch_size):
+        with torch.no_grad():
+            for p in ours:
+                p -= 0.1 * p.grad / batch_size
+                p.grad.zero_()
+
+    sizes, oracle = [], torch.optim.SGD(pytorchs, lr=0.1)
+    for X, y in batches:
+        oracle.zero_grad()
+        F.cross_entropy(linear(*pytorchs)(X), y).backward()
+        oracle.step()
+    train_epoch(linear(*ours), [(X, y.to(dtype)) for X, y in batches], loss, lambda n: sizes.append(n) or sgd(n))
+    assert sizes == [64] * 10 + [60]
+    for one, other in zip(ours, pytorchs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("updater", [None, 0.1, "sgd"])
+def test_an_updater_that_is_none_is_refused_before_it_is_needed(updater):
+    with pytest.raises(TypeError, match=re.escape(repr(updater))):
+        train_epoch(None, None, None, updater)
+
+
+def test_losses_of_another_shape_are_refused(batches):
+    W, b = parameters()
+    with pytest.raises(ValueError, match=re.escape("per sample, (64,), or their mean, got (64, 1)")):
+        evaluate(linear(W, b), batches, lambda logits, y: cross_entropy(logits, y).unsqueeze(1))
 
 
 def test_an_empty_iterator_is_an_error():
     learner = MODES["scratch"](20, 4, lr=0.1, device=CPU)
+    for function, *others in ((evaluate, learner.loss), (train_epoch, learner.loss, learner.updater)):
+        with pytest.raises(ValueError, match="no samples"):
+            function(learner.net, [], *others)
     with pytest.raises(ValueError, match="no samples"):
-        evaluate(learner.net, [], learner.loss)
-    with pytest.raises(ValueError, match="no samples"):
-        train_epoch(learner.net, [], learner.loss, learner.updater)
+        evaluate_accuracy(learner.net, [])
 
 
-def test_train_tells_every_listener_of_every_epoch(blobs):
+@pytest.mark.parametrize(
+    ("net", "loss", "warns"),
+    [
+        (softmax, cross_entropy, True),
+        (softmax, nn.CrossEntropyLoss(), True),
+        (softmax, cross_entropy_of_probabilities, False),
+        (lambda logits: logits, cross_entropy, False),
+    ],
+)
+def test_probabilities_for_a_loss_that_takes_logits_are_warned_of(batches, net, loss, warns, recwarn):
+    W, b = parameters()
+    nn.init.normal_(W, generator=torch.Generator().manual_seed(0))
+    train_epoch(lambda X: net(linear(W, b)(X)), batches, loss, torch.optim.SGD([W, b], lr=0.1))
+    assert [str(said.message).startswith("the network returns probabilities") for said in recwarn] == [True] * warns
+
+
+def test_train_tells_every_listener_of_every_epoch_until_the_loss_is_not_finite(batches):
     learner = MODES["scratch"](20, 4, lr=0.1, device=CPU)
-    data_iter = BatchIterator(*blobs, 64, seed=0, device=CPU)
     heard = []
-    results = train(
-        learner.net, data_iter, data_iter, learner.loss, 3, learner.updater, listeners=[heard.append, heard.append]
-    )
+    arguments = learner.net, batches, batches, learner.loss, 3, learner.updater
+    results = train(*arguments, listeners=[heard.append, heard.append])
     assert [result.epoch for result in results] == [1, 2, 3]
     assert heard == [result for result in results for _ in range(2)]
     assert results[2].train_loss < results[0].train_loss
     assert results[2].test_accuracy > 0.9
 
+    def spoil(result):
+        learner.W.fill_(float("nan"))
+        heard.append(result)
 
-def test_a_loss_that_is_not_finite_ends_training_and_names_the_epoch(blobs):
-    learner = MODES["scratch"](20, 4, lr=1e20, weight_decay=1e20, device=CPU)
-    data_iter = BatchIterator(*blobs, 64, device=CPU)
-    with pytest.raises(DivergedError, match="epoch 1"):
-        train(learner.net, data_iter, data_iter, learner.loss, 3, learner.updater)
+    with pytest.raises(DivergedError, match="epoch 2"):
+        train(*arguments, listeners=[spoil])
+    assert [result.epoch for result in heard[6:]] == [1]
