@@ -1,4 +1,6 @@
 import csv
+import errno
+import os
 import re
 import signal
 import sys
@@ -10,17 +12,19 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.testing import assert_close
 from torch.utils._pytree import tree_leaves
+from torch.utils.tensorboard import SummaryWriter
 
 from d2l_softmax.commands.train import main
 from d2l_softmax.experiment import sweep
-from d2l_softmax.record.recorder import PICTURES
 from tests.soak import rows
 
-DIGITS = ["--dataset", "digits", "--epochs", "2", "--no-figures", "--run-name"]
 
-
-def run(tmp_path, name, *arguments):
-    return main([*DIGITS, name, "--logdir", str(tmp_path), *arguments])
+@pytest.fixture
+def run(tmp_path):
+    """A function that trains on the digits in the folder of a name, and returns the exit status."""
+    return lambda name, arguments: main(
+        ["--dataset", "digits", "--epochs", "2", "--logdir", str(tmp_path), "--run-name", name, *arguments.split()]
+    )
 
 
 def table(folder):
@@ -49,11 +53,11 @@ def state(folder):
 
 
 @pytest.mark.parametrize("mode", ["concise", "manual"])
-def test_every_combination_is_the_run_it_would_be_alone(tmp_path, capsys, mode):
-    same = ["--mode", mode, "--dtype", "float64", "--lr-schedule", "cosine"]
-    assert run(tmp_path, "sweep", *same, "--lr", "0.5", "0.05", "--momentum", "0", "0.9", "--seed", "1", "2") == 0
+def test_every_combination_is_the_run_it_would_be_alone(tmp_path, run, capsys, mode):
+    same = f"--no-figures --mode {mode} --dtype float64 --lr-schedule cosine --validation 100 "
+    assert run("sweep", f"{same} --lr 0.5 0.05 --momentum 0 0.9 --seed 1 2") == 0
     out = capsys.readouterr().out
-    assert "flatters" in out
+    assert "flatters" not in out
     together = re.findall("^(.*): trained together, in one matrix product$", out, re.M)
     assert [len(re.findall("seed=", names)) for names in together] == [4, 4]
     names = {f"lr={lr},momentum={m},seed={s}" for lr in ("0.5", "0.05") for m in ("0", "0.9") for s in "12"}
@@ -61,123 +65,109 @@ def test_every_combination_is_the_run_it_would_be_alone(tmp_path, capsys, mode):
     # Ranked by the mean over seeds.
     of_seeds = defaultdict(list)
     for row in table(tmp_path / "sweep"):
-        of_seeds[f"lr={row['lr']},momentum={row['momentum'].removesuffix('.0')}"].append(float(row["test_accuracy"]))
-    assert dict(printed(out, "test")) == {name: f"{np.mean(values):.4f}" for name, values in of_seeds.items()}
+        key = f"lr={row['lr']},momentum={row['momentum'].removesuffix('.0')}"
+        of_seeds[key].append(float(row["validation_accuracy"]))
+    assert dict(printed(out, "validation")) == {name: f"{np.mean(values):.4f}" for name, values in of_seeds.items()}
     assert "mean ± standard deviation over 2 seeds" in out
     for values in of_seeds.values():
         assert f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}\n" in out
-    for lr, momentum in (("0.05", "0.9"), ("0.5", "0")):
-        assert run(tmp_path, f"lr={lr}", *same, "--lr", lr, "--momentum", momentum, "--seed", "2") == 0
-        member, alone = tmp_path / "sweep" / f"lr={lr},momentum={momentum},seed=2", tmp_path / f"lr={lr}"
+    for lr, momentum, seed in (("0.05", "0.9", "1"), ("0.5", "0", "2")):
+        assert run(f"lr={lr}", f"{same} --lr {lr} --momentum {momentum} --seed {seed}") == 0
+        member, alone = tmp_path / "sweep" / f"lr={lr},momentum={momentum},seed={seed}", tmp_path / f"lr={lr}"
         assert_close(figures(member), figures(alone), rtol=1e-12, atol=0)
         assert_close(state(member), state(alone), rtol=1e-12, atol=1e-13)
 
 
-def test_a_member_can_be_resumed(tmp_path):
-    same = ["--dtype", "float64", "--momentum", "0.9"]
-    assert run(tmp_path, "sweep", *same, "--lr", "0.5", "0.05") == 0
-    assert main(["--resume", str(tmp_path / "sweep" / "lr=0.05"), "--epochs", "4"]) == 0
-    assert run(tmp_path, "alone", *same, "--lr", "0.05", "--epochs", "4") == 0
-    assert_close(figures(tmp_path / "sweep" / "lr=0.05"), figures(tmp_path / "alone"), rtol=1e-12, atol=0)
-
-
-def test_members_with_seeds_of_their_own_have_their_own_validation_images(tmp_path):
-    same = ["--validation", "100", "--momentum", "0.9"]
-    assert run(tmp_path, "sweep", *same, "--seed", "1", "2") == 0
-    for seed in ("1", "2"):
-        member, alone = tmp_path / "sweep" / f"seed={seed}", tmp_path / f"alone-{seed}"
-        assert run(tmp_path, alone.name, *same, "--seed", seed) == 0
-        for epochs in (2, 3):
-            for folder in (member, alone):
-                assert main(["--resume", str(folder), "--epochs", str(epochs)]) == 0
-            assert len(rows(member)[epochs]) == 7  # with those of the validation images
-            assert rows(member) == rows(alone)
-            assert all(map(torch.equal, state(member), state(alone)))
-
-
-def test_with_validation_images_they_choose(tmp_path, capsys):
-    assert run(tmp_path, "sweep", "--batch-size", "32", "512", "--validation", "300") == 0
-    out = capsys.readouterr().out
-    assert "flatters" not in out
-    assert len(printed(out, "validation")) == 2
-
-
-def test_a_value_that_diverges_is_shown_and_affects_no_other(tmp_path, capsys):
+def test_a_value_that_diverges_is_shown_and_affects_no_other(tmp_path, run, capsys):
     # A step with lr·weight_decay = 1e4 makes the weights 1e4 times as large, and an epoch has six.
-    assert run(tmp_path, "sweep", "--lr", "1e20", "0.1", "--weight-decay", "1e20", "1e5", "0", "--epochs", "3") == 0
+    arguments = "--no-figures --epochs 3 --lr 1e20 0.1 --weight-decay 1e20 1e5 0"
+    assert run("sweep", arguments) == 0
+    out = capsys.readouterr().out
+    assert "flatters" in out
     diverged_in = {(float(r["lr"]), float(r["weight_decay"])): r["diverged_in"] for r in table(tmp_path / "sweep")}
     assert len(diverged_in) == 6
     assert [diverged_in[key] for key in ((1e20, 1e20), (0.1, 1e5), (0.1, 0))] == ["1", "2", ""]
-    assert ("lr=0.1,weight_decay=100000", "2") in printed(capsys.readouterr().out, "test")[-4:]
+    assert ("lr=0.1,weight_decay=100000", "2") in printed(out, "test")[-4:]
     assert len(rows(tmp_path / "sweep" / "lr=1e+20,weight_decay=1e+20")) == 1
     assert len(rows(tmp_path / "sweep" / "lr=0.1,weight_decay=100000")) == 2
-    assert main(["--resume", str(tmp_path / "sweep"), "--epochs", "5"]) == 0
-    assert run(tmp_path, "alone", "--lr", "0.1", "--epochs", "5") == 0
+    assert run("alone", "--no-figures --lr 0.1 --epochs 3") == 0
     member = tmp_path / "sweep" / "lr=0.1,weight_decay=0"
     assert_close(figures(member), figures(tmp_path / "alone"), rtol=1e-5, atol=0)
-    events = EventAccumulator(str(member))
-    events.Reload()
-    assert [point.step for point in events.Scalars("loss/test")] == [1, 2, 3, 4, 5]
+    events = EventAccumulator(str(member)).Reload()
+    assert [point.step for point in events.Scalars("loss/test")] == [1, 2, 3]
 
 
-def test_a_sweep_in_which_all_diverge_can_be_resumed(tmp_path, capsys):
-    assert run(tmp_path, "sweep", "--lr", "1e20", "1e21", "--weight-decay", "1e20") == 0
-    assert main(["--resume", str(tmp_path / "sweep"), "--epochs", "3"]) == 0
+def test_all_values_may_diverge(run, capsys):
+    assert run("sweep", "--lr 1e20 1e21 --weight-decay 1e20") == 0
     assert printed(capsys.readouterr().out, "test") == [("lr=1e+20", "1"), ("lr=1e+21", "1")]
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ["--lr", "1", "1"],
-        ["--lr", "1", "-1"],
-        ["--lr", "1", "2", "--mode", "compare"],
-        ["--lr", "1", "2", "--resume", "."],
-        ["--momentum", "0", "1"],
-    ],
+    ["--lr 1 1", "--lr 1 -1", "--lr 1 2 --mode compare", "--lr 1 2 --resume .", "--momentum 0 1"],
 )
-def test_bad_sweeps_are_one_line(tmp_path, capsys, arguments):
-    assert run(tmp_path, "sweep", *arguments) == 2
+def test_bad_sweeps_are_one_line(tmp_path, run, capsys, arguments):
+    assert run("sweep", arguments) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not any(tmp_path.iterdir())
 
 
-def test_only_the_best_member_has_the_pictures_of_a_run(tmp_path, capsys):
-    digits = ["--dataset", "digits", "--logdir", str(tmp_path), "--run-name", "sweep", "--epochs", "2"]
-    assert main([*digits, "--lr", "1e-6", "0.5", "1e-5"]) == 0
+def test_only_the_best_member_has_the_pictures_of_a_run(tmp_path, run, capsys):
+    assert run("sweep", "--lr 1e-6 0.5 1e-5") == 0
     ((best, _), *_) = printed(capsys.readouterr().out, "test")
-    folder, pictures = tmp_path / "sweep", [f"{name}.png" for name in PICTURES]
-    drawn = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
-    assert drawn == {"sweep.png", *(f"lr=0.5/{name}" for name in pictures)}
     assert best == "lr=0.5"
-    before = {name: (folder / best / name).read_bytes() for name in pictures}
-    (folder / best / "scores.txt").unlink()  # as if it had been stopped there
-    (folder / best / "weights.png").unlink()
-    assert main(["--resume", str(folder)]) == 0
-    assert {name: (folder / best / name).read_bytes() for name in pictures} == before
+    pictures = ("samples", "weights", "curves", "predictions", "mistakes", "confusion")
+    drawn = {path.relative_to(tmp_path / "sweep").as_posix() for path in tmp_path.rglob("*.png")}
+    assert drawn == {"sweep.png", *(f"lr=0.5/{name}.png" for name in pictures)}
 
 
-def test_seeds_that_diverge_or_have_not_begun_are_named(tmp_path, capsys, monkeypatch):
-    calls = []
-
-    def train_stack(names, *others, original=sweep._train_stack):
-        if calls:
+def test_ctrl_c_keeps_what_is_complete_and_names_what_is_not(tmp_path, run, capsys, monkeypatch):
+    def train_together(runs, ended, original=sweep._train_together):
+        if any(ended.results.values()):
             signal.raise_signal(signal.SIGINT)
-        calls.append(names)
-        original(names, *others)
+        original(runs, ended)
 
-    monkeypatch.setattr(sweep, "_train_stack", train_stack)
-    lrs = ["--lr", "0.1", "1e20", "--weight-decay", "1e5", "0", "--seed", "1", "2"]
-    assert run(tmp_path, "sweep", *lrs) == 130
-    out = capsys.readouterr().out
+    monkeypatch.setattr(sweep, "_train_together", train_together)
+    assert run("sweep", "--lr 0.1 1e20 --weight-decay 1e5 0 --seed 1 2") == 130
+    out, err = capsys.readouterr()
+    assert err.endswith(": interrupted; what is complete is kept\n")
     assert re.search(r"^lr=0.1,weight_decay=0 .* 0\.\d{4}  lr=0.1,weight_decay=0,seed=2 not begun$", out, re.M)
     assert re.search(r"^lr=0.1,weight_decay=100000 .*seed=1 diverged in epoch \d; .*,seed=2 not begun$", out, re.M)
+    assert [len(rows(tmp_path / "sweep" / f"lr=0.1,weight_decay=0,seed={seed}")) for seed in (1, 2)] == [3, 0]
+    assert len(table(tmp_path / "sweep")) == 8
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_terminal_shows_how_far_a_sweep_is(tmp_path, capsys, monkeypatch, terminal):
+def test_a_terminal_shows_how_far_a_sweep_is(run, capsys, monkeypatch, terminal):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    assert run(tmp_path, "sweep", "--lr", "0.1", "0.2") == 0
+    assert run("sweep", "--no-figures --lr 0.1 0.2") == 0
     out, err = capsys.readouterr()
     assert ("0/2" in err, bool(err)) == (terminal, terminal)
     assert "lr=0.1, lr=0.2: trained together" in out
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("", ("config.json", "metrics.csv", "checkpoint.pt", "curves.png", "scores.txt", "events")),
+        ("--lr 0.1 0.2", ("config.json", "lr=0.1", "sweep.csv", "sweep.png")),
+        ("--mode compare --modes scratch,manual", ("config.json", "scratch", "drift.csv", "drift.png")),
+    ],
+)
+def test_a_full_disk_is_one_line(tmp_path, run, capsys, monkeypatch, kind, names):
+    def full(path, *_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    def replace(source, target, original=os.replace):
+        (full if name in target.parts else original)(target if name in target.parts else source, target)
+
+    for name in names:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace)
+            if name == "events":
+                patch.setattr(SummaryWriter, "add_scalar", full)
+            figures = "" if name.endswith(("png", "txt")) else "--no-figures"
+            assert run(f"run-{name}", f"{kind} --epochs 1 {figures}") == 2
+        error = capsys.readouterr().err
+        assert re.fullmatch(r".*: error: cannot read or write .*: No space left on device\n", error)
+        assert name == "events" or str(tmp_path / f"run-{name}") in error
