@@ -1,9 +1,8 @@
 import csv
+import errno
 import json
 import os
 import re
-import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import sys
 import pytest
 import torch
 import tqdm
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
 from d2l_softmax import MODES
 from d2l_softmax.commands.train import main, parser
@@ -40,12 +39,6 @@ def train(tmp_path):
     return train
 
 
-def start(*arguments, **options):
-    """Run the command as a user does."""
-    command = [sys.executable, ROOT / "train.py", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **options)
-
-
 def table(out):
     """The rows of the epochs that were printed, as numbers."""
     return [list(map(float, line.split())) for line in out.splitlines() if re.match(r" +\d+  +\d", line)]
@@ -59,14 +52,15 @@ def metrics(folder):
 
 
 @pytest.mark.slow
-def test_the_command_prints_a_table_and_draws_pictures(tmp_path):
-    done = start("--mode", "concise", *DIGITS[:4], "--logdir", tmp_path)
+def test_the_script_trains_and_draws_pictures(tmp_path):
+    command = [sys.executable, ROOT / "train.py", *DIGITS[:4], "--mode", "concise", "--logdir", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stderr) == (0, "")
     assert [row[0] for row in table(done.stdout)] == [1, 2]
     (folder,) = tmp_path.glob("digits-concise-*")
     pictures = {"samples", "weights", "curves", "predictions", "mistakes", "confusion"}
     assert {path.stem for path in folder.glob("*.png")} == pictures
-    assert (folder / "scores.txt").exists()
+    assert f"\npictures:   {folder}/*.png\n" in done.stdout
 
 
 @pytest.mark.parametrize("validation", [0, 100])
@@ -79,27 +73,18 @@ def test_a_run_prints_a_table_and_fills_a_folder(tmp_path, capsys, mode, validat
     assert re.fullmatch(rf"digits-{mode}-\d{{8}}-\d{{6}}", folder.name)
     held_out = ", 100 validation" if validation else ""
     assert f"{mode} on digits: {1437 - validation} training{held_out} and 360 test images of 8×8, 10 classes" in out
-    assert str(folder) in out
-    assert re.search(rf"tensorboard --logdir {re.escape(str(folder.parent))}\n", out)
+    assert f"\nthe run:    {folder}\nits curves: tensorboard --logdir {folder.parent}\n" in out
 
     columns, names = metrics(folder), [*FIGURES, *(["validation_loss", "validation_accuracy"] if validation else [])]
-    assert list(columns) == ["epoch", *FIGURES, "seconds", *names[4:]]
     assert columns["epoch"] == [1, 2]
     printed = [dict(zip(["epoch", *names, "seconds"], row, strict=True)) for row in table(out)]
-    tags = {name: "/".join(name.split("_")[::-1]) for name in names}
-    events = EventAccumulator(str(folder)).Reload()
-    assert set(events.Tags()["scalars"]) == set(tags.values())
-    for name, tag in tags.items():
+    for name in names:
         assert [row[name] for row in printed] == pytest.approx(columns[name], abs=5e-5)
-        points = [(point.step, point.value) for point in events.Scalars(tag)]
-        assert points == [(step, pytest.approx(value)) for step, value in enumerate(columns[name], 1)]
-
+    assert f"\nafter epoch 2: train loss {printed[1]['train_loss']:.4f}, train accuracy " in out
     config = json.loads((folder / "config.json").read_text())
     assert [config["settings"][name] for name in ("seed", "mode", "validation")] == [326, mode, validation]
     assert (config["data"]["name"], len(config["data"]["sha256"])) == ("digits", 64)
     assert config["versions"]["torch"] == torch.__version__
-    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
-    assert (checkpoint["epoch"], checkpoint["W"].shape) == (2, (64, 10))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -112,7 +97,7 @@ def test_the_same_command_twice_gives_the_same_figures(train, threads):
 
 
 def test_a_batch_larger_than_the_data_set_is_one_step(train):
-    one, other = (metrics(train("--batch-size", size, name=str(size))) for size in (10**30, 1437))
+    one, other = (metrics(train("--batch-size", size, name=str(size))) for size in (10**9, 1437))
     assert all(one[name] == other[name] for name in FIGURES)
 
 
@@ -140,28 +125,14 @@ def test_cuda_without_a_gpu_warns_and_runs_on_the_cpu(train, capsys, monkeypatch
     assert "cpu, float32" in capsys.readouterr().out
 
 
-# What is wrong whatever the data and the machine are.
+# What is wrong whatever the data and the machine are; more about the values of settings in test_settings.py.
 WRONG = [
-    *("--epochs 0", "--epochs ten", "--batch-size 0", "--lr 0", "--lr -0.1", "--lr nan", "--lr inf", "--lr 0.1 0"),
-    *("--momentum 1", "--momentum -0.1", "--momentum nan", "--weight-decay -1", "--weight-decay inf", "--seed -1"),
-    *(f"--seed {2**63}", "--resize 0", "--validation -1", "--mode magic", "--dtype float16", "--init he"),
-    *("--lr-schedule step", "--pixels inverted", "--learning-rate 0.1", "--epoch 3", "--run-name ../x"),
-    *("--run-name /x", "--run-name=", f"--run-name {'x' * 256}", "--lr", "--lr=--"),
-    *(
-        "--modes scratch",
-        "--modes=--",
-        "--validation=--",
-        "--resume missing",
-        f"--resume {'x' * 300}",
-        f"--resize {2**16}",
-        "--mode scrach",
-    ),
-    *(f"--logdir {os.fsdecode(bytes([255]))}", "--dataset imagenet", "--dataset=a\nb", f"--dataset {ROOT}"),
-    *(f"--dataset {ROOT}/missing", f"--dataset mnist --data-dir {__file__}"),
-    f"--dataset auto --data-dir {__file__}/x",
+    *("--epochs 0", "--epochs ten", "--lr nan", "--lr 0.1 0", "--mode magic", "--mode scrach", "--dtype float16"),
+    *("--learning-rate 0.1", "--epoch 3", "--lr", "--run-name ../x", "--run-name=", "--modes scratch"),
+    *("--modes=--", "--resume missing", "--dataset imagenet", "--dataset=a\nb", f"--dataset {ROOT}"),
+    *(f"--dataset {ROOT}/missing", f"--dataset mnist --data-dir {__file__}", "--dataset auto --data-dir /dev/null/x"),
 ]
-UNAVAILABLE = ["--validation 1437", "--device tpu", "--device cuda:99", "--device=a\nb", "--resize 65535"]
-UNAVAILABLE += [f"--run-name {'x/' * 3000}x"]
+UNAVAILABLE = ["--validation 1437", "--device tpu", "--device cuda:99", "--device=a\nb"]
 
 
 @pytest.mark.parametrize("arguments", [*WRONG, *UNAVAILABLE])
@@ -206,27 +177,7 @@ def test_the_command_speaks_of_itself_by_the_name_it_was_called_by(tmp_path, cap
     assert capsys.readouterr().err.startswith(f"{name}: error: ")
     monkeypatch.setattr(EpochTable, "add", lambda *_: signal.raise_signal(signal.SIGINT))
     assert main([*DIGITS, "--logdir", str(tmp_path), "--run-name", "run"]) == 130
-    assert capsys.readouterr().out.splitlines()[-1] == f"to resume:  {command} --resume {tmp_path / 'run'}"
-
-
-@pytest.mark.parametrize("command", ["train", "predict"])
-def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path, command):
-    (tmp_path / "d2l_softmax.py").write_text("raise KeyboardInterrupt")
-    copy = shutil.copy(ROOT / f"{command}.py", tmp_path)
-    done = subprocess.run([sys.executable, copy], capture_output=True, text=True, timeout=PATIENCE)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{command}.py: interrupted\n")
-
-
-@pytest.mark.parametrize("environment", [{"WORLD_SIZE": "2"}, {"RANK": "1"}, {"RANK": "0", "WORLD_SIZE": "x"}])
-def test_half_of_what_torchrun_sets_is_one_line(capsys, monkeypatch, environment):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert main(DIGITS) == 2
-    said = " and ".join(f"{name}={value}" for name, value in environment.items())
-    assert capsys.readouterr() == (
-        "",
-        f"train.py: error: {said} is set, but not all that torchrun sets: unset it, or start with torchrun\n",
-    )
+    assert capsys.readouterr().err == f"{name}: interrupted; to go on: {command} --resume {tmp_path / 'run'}\n"
 
 
 def test_a_taken_name_is_refused_and_the_run_left_alone(train, tmp_path, capsys):
@@ -243,13 +194,32 @@ def test_a_log_folder_that_cannot_be_made_is_one_line(tmp_path, capsys):
     assert re.fullmatch(r"train\.py: error: .*file/runs.*\n", capsys.readouterr().err)
 
 
-@pytest.mark.slow
-def test_a_full_disk_is_one_line(tmp_path):
-    limit = resource.RLIMIT_FSIZE, (1000, 1000)
-    done = start(*DIGITS, "--logdir", tmp_path, preexec_fn=lambda: resource.setrlimit(*limit))
-    assert done.returncode == 2
-    assert re.fullmatch(rf"train\.py: error: .*{re.escape(str(tmp_path))}.*\n", done.stderr)
-    assert not list(tmp_path.glob("*/checkpoint.pt"))
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("", ("config.json", "metrics.csv", "checkpoint.pt", "curves.png", "scores.txt", "events")),
+        ("--lr 0.1 0.2", ("config.json", "lr=0.1", "sweep.csv", "sweep.png")),
+        ("--mode compare --modes scratch,manual", ("config.json", "scratch", "drift.csv", "drift.png")),
+    ],
+)
+def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch, kind, names):
+    def full(path, *_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    def replace(source, target, original=os.replace):
+        (full if name in target.parts else original)(target if name in target.parts else source, target)
+
+    for name in names:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace)
+            if name == "events":
+                patch.setattr(SummaryWriter, "add_scalar", full)
+            figures = name.endswith(("png", "txt"))
+            arguments = [*DIGITS[: 4 if figures else 5], *kind.split(), "--logdir", str(tmp_path), "--run-name"]
+            assert main([*arguments, f"run-{name}"]) == 2
+        error = capsys.readouterr().err
+        assert re.fullmatch(r".*: error: cannot read or write .*: No space left on device\n", error)
+        assert name == "events" or str(tmp_path / f"run-{name}") in error
 
 
 def test_a_loss_that_is_not_finite_names_the_epoch_and_suggests_a_smaller_rate(tmp_path, capsys):

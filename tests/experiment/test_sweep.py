@@ -1,6 +1,4 @@
 import csv
-import errno
-import os
 import re
 import signal
 import sys
@@ -12,7 +10,6 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.testing import assert_close
 from torch.utils._pytree import tree_leaves
-from torch.utils.tensorboard import SummaryWriter
 
 from d2l_softmax.commands.train import main
 from d2l_softmax.experiment import sweep
@@ -144,30 +141,3 @@ def test_a_terminal_shows_how_far_a_sweep_is(run, capsys, monkeypatch, terminal)
     out, err = capsys.readouterr()
     assert ("0/2" in err, bool(err)) == (terminal, terminal)
     assert "lr=0.1, lr=0.2: trained together" in out
-
-
-@pytest.mark.parametrize(
-    ("kind", "names"),
-    [
-        ("", ("config.json", "metrics.csv", "checkpoint.pt", "curves.png", "scores.txt", "events")),
-        ("--lr 0.1 0.2", ("config.json", "lr=0.1", "sweep.csv", "sweep.png")),
-        ("--mode compare --modes scratch,manual", ("config.json", "scratch", "drift.csv", "drift.png")),
-    ],
-)
-def test_a_full_disk_is_one_line(tmp_path, run, capsys, monkeypatch, kind, names):
-    def full(path, *_, **__):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-    def replace(source, target, original=os.replace):
-        (full if name in target.parts else original)(target if name in target.parts else source, target)
-
-    for name in names:
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", replace)
-            if name == "events":
-                patch.setattr(SummaryWriter, "add_scalar", full)
-            figures = "" if name.endswith(("png", "txt")) else "--no-figures"
-            assert run(f"run-{name}", f"{kind} --epochs 1 {figures}") == 2
-        error = capsys.readouterr().err
-        assert re.fullmatch(r".*: error: cannot read or write .*: No space left on device\n", error)
-        assert name == "events" or str(tmp_path / f"run-{name}") in error
