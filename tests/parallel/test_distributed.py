@@ -9,11 +9,10 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from d2l_softmax import MODES
+from d2l_softmax import UserError
 from d2l_softmax.commands.train import main
-from d2l_softmax.scale import distributed
-from d2l_softmax.scale.distributed import Shard
-from tests.commands.test_command_line import TORCHRUN
+from d2l_softmax.parallel.distributed import Shard, check_shares
+from tests.commands.test_errors_and_interrupts import TORCHRUN
 from tests.conftest import ROOT
 from tests.processes import PATIENCE, wait_until
 from tests.soak import rows
@@ -32,6 +31,11 @@ def torchrun(processes, *arguments):
     )
 
 
+def ended(process):
+    """What a process printed on stdout and on stderr, once it has ended, and its status."""
+    return *process.communicate(timeout=PATIENCE), process.returncode
+
+
 def weights(folder):
     checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
     return torch.cat([checkpoint["W"].flatten(), checkpoint["b"]])
@@ -45,14 +49,13 @@ def figures(folder):
 # The last batch of 1,335 images has 55, an odd number; batches of 2 leave the third process with nothing.
 @pytest.mark.parametrize(
     ("mode", "processes", "batch_size", "epochs", "validation"),
-    [*((mode, 2, 256, 3, 102) for mode in MODES), ("concise", 3, 2, 1, 1301), ("scratch", 3, 2, 1, 1301)],
+    [("manual", 2, 256, 3, 102), ("concise", 3, 2, 1, 1301), ("scratch", 3, 2, 1, 1301)],
 )
 def test_several_processes_are_one(tmp_path, mode, processes, batch_size, epochs, validation):
     arguments = [*DIGITS, "--mode", mode, "--epochs", str(epochs), "--batch-size", str(batch_size)]
     arguments += ["--validation", str(validation), "--logdir", str(tmp_path), "--run-name"]
-    process = torchrun(processes, *arguments, "several")
-    out, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, err
+    out, err, status = ended(torchrun(processes, *arguments, "several"))
+    assert status == 0, err
     assert out.count(f"{mode} on digits") == 1
     assert main([*arguments, "one"]) == 0
     assert (weights(tmp_path / "several") - weights(tmp_path / "one")).abs().max() < 1e-12
@@ -61,28 +64,21 @@ def test_several_processes_are_one(tmp_path, mode, processes, batch_size, epochs
 
 
 @pytest.mark.slow
-def test_a_run_continues_with_another_number_of_processes(tmp_path):
+def test_a_killed_process_ends_the_job_and_the_run_continues_with_any_number_of_them(tmp_path):
     arguments = [*DIGITS, "--mode", "manual", "--momentum", "0.9", "--logdir", str(tmp_path)]
-    assert main([*arguments, "--epochs", "2", "--run-name", "run"]) == 0
-    process = torchrun(2, "--resume", tmp_path / "run", "--epochs", 4)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, err
-    assert main(["--resume", str(tmp_path / "run"), "--epochs", "5"]) == 0
-    assert main([*arguments, "--epochs", "5", "--run-name", "whole"]) == 0
-    assert (weights(tmp_path / "run") - weights(tmp_path / "whole")).abs().max() < 1e-12
-    assert len(rows(tmp_path / "run")) == 6
-
-
-@pytest.mark.slow
-def test_a_killed_process_ends_the_job_with_an_error(tmp_path):
     folder = tmp_path / "run"
-    process = torchrun(2, *DIGITS, "--epochs", 10**6, "--logdir", tmp_path, "--run-name", "run")
+    process = torchrun(2, *arguments, "--epochs", 10**6, "--run-name", "run")
     wait_until(lambda: len(rows(folder)) >= 2, process)
     children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
     os.kill(int(children.stdout.split()[-1]), signal.SIGKILL)
-    process.communicate(timeout=PATIENCE)
-    assert process.returncode != 0
-    assert main(["--resume", str(folder), "--epochs", str(len(rows(folder)))]) == 0
+    assert ended(process)[2] != 0
+    done = len(rows(folder)) - 1
+    assert main(["--resume", str(folder), "--epochs", str(done + 1)]) == 0
+    _, err, status = ended(torchrun(2, "--resume", folder, "--epochs", done + 2))
+    assert status == 0, err
+    assert main([*arguments, "--epochs", str(done + 2), "--run-name", "whole"]) == 0
+    assert (weights(folder) - weights(tmp_path / "whole")).abs().max() < 1e-12
+    assert len(rows(folder)) == done + 3
 
 
 @pytest.mark.slow
@@ -90,15 +86,21 @@ def test_a_killed_process_ends_the_job_with_an_error(tmp_path):
     ("arguments", "message"),
     [
         (["--dataset", "nonsense"], "unknown data set 'nonsense'"),
-        (["--validation", "1"], "1 validation image(s) are too few for 2 processes"),
         (["--lr", "1e20", "--weight-decay", "1e20"], "the loss is no longer finite in epoch 2"),
     ],
 )
 def test_what_is_wrong_is_reported_once(tmp_path, arguments, message):
-    process = torchrun(2, *DIGITS, *arguments, "--logdir", tmp_path)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode != 0
+    _, err, status = ended(torchrun(2, *DIGITS, *arguments, "--logdir", tmp_path))
+    assert status != 0
     assert err.count(f"train.py: error: {message}") == err.count("train.py: error: ") == 1
+
+
+def test_images_that_are_too_few_for_the_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    check_shares({"training": [0, 1], "validation": None})
+    with pytest.raises(UserError, match=r"^1 validation image\(s\) are too few for 2 processes"):
+        check_shares({"training": [0, 1], "validation": [0]})
 
 
 @pytest.mark.parametrize(("samples", "batch_size", "size"), [(5, 2, 5), (7, 3, 2), (3, 1, 3), (1000, 64, 3)])
@@ -114,17 +116,11 @@ def test_every_sample_has_one_process_and_every_process_has_samples(monkeypatch,
     assert torch.equal(torch.cat(seen).sort().values, X)
 
 
-def test_a_comparison_is_not_resumed_by_several_processes(tmp_path, monkeypatch, capsys):
-    assert main([*DIGITS, "--epochs", "1", "--mode", "compare", "--logdir", str(tmp_path), "--run-name", "all"]) == 0
-    monkeypatch.setattr(distributed, "launched", lambda: True)
-    monkeypatch.setattr(distributed, "connect", lambda: None)
-    assert main(["--resume", str(tmp_path / "all"), "--epochs", "2"]) == 2
-    assert "train one run together" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("arguments", [["--mode", "compare"], ["--lr", "1", "2"]])
 def test_several_processes_neither_compare_nor_sweep(tmp_path, capsys, monkeypatch, arguments):
-    for name, value in TORCHRUN.items():
+    monkeypatch.setattr("os._exit", sys.exit)
+    for name, value in (TORCHRUN | {"RANK": "0"}).items():
         monkeypatch.setenv(name, value)
-    assert main([*DIGITS, *arguments, "--logdir", str(tmp_path)]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main([*DIGITS, *arguments, "--logdir", str(tmp_path)])
     assert "torchrun" in capsys.readouterr().err

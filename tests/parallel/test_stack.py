@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from d2l_softmax import MODES, BatchIterator
-from d2l_softmax.scale.stack import Stack
+from d2l_softmax.parallel.stack import Stack
 from d2l_softmax.training import Learner, evaluate, run_epoch
 
 PLACE = {"device": torch.device("cpu"), "dtype": torch.float64}
