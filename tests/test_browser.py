@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(folder):
     with tensorboard(folder) as ask, sync_playwright() as playwright:
-        last = {**dict.fromkeys(MODES, "accuracy/test"), "drift": DIFFERENCES[0]}
+        last = {**dict.fromkeys(MODES, "accuracy/test"), "differences": DIFFERENCES[0]}
         wait_until(lambda: all(ask.has("scalars", tag, run) for run, tag in last.items()))
         wait_until(lambda: all(len(ask.points(run, tag)) == EPOCHS for run, tag in last.items()))
         with playwright.chromium.launch(executable_path=CHROMIUM, timeout=1000 * PATIENCE) as browser:
@@ -44,9 +44,9 @@ def page(folder):
             yield page
 
 
-def test_the_runs_are_the_modes_and_their_drift(page):
+def test_the_runs_are_the_modes_and_their_differences(page):
     names = page.locator("runs-data-table tb-data-table-content-row .table-column-run")
-    expect(names).to_have_text(sorted([*MODES, "drift"]))
+    expect(names).to_have_text(sorted([*MODES, "differences"]))
     expect(page.locator("runs-data-table input[type=checkbox]:checked")).to_have_count(1 + len(MODES) + 1)
 
 

@@ -84,26 +84,6 @@ def test_training_follows_torch_optim_sgd(mode, options, blobs):
 
 
 @every_mode
-def test_a_learner_continues_from_its_saved_state(mode, blobs):
-    batches = partial(BatchIterator, *blobs, 64, seed=1, device=CPU, dtype=torch.float64)
-    whole, train_iter = build(mode, momentum=0.9), batches()
-    train(whole, train_iter)
-    W, b, state = whole.W.clone(), whole.b.clone(), whole.updater.state_dict()
-    generator_state = train_iter.generator.get_state()
-    state = torch.utils._pytree.tree_map(lambda v: v.clone() if isinstance(v, torch.Tensor) else v, state)
-    train(whole, train_iter)
-
-    resumed, train_iter = build(mode, momentum=0.9, seed=99), batches()
-    resumed.W.copy_(W)
-    resumed.b.copy_(b)
-    resumed.updater.load_state_dict(state)
-    train_iter.generator.set_state(generator_state)
-    train(resumed, train_iter)
-    assert torch.equal(resumed.W, whole.W)
-    assert torch.equal(resumed.b, whole.b)
-
-
-@every_mode
 def test_one_class_more_than_is_seen_and_one_pixel_are_fine(mode):
     learner = build(mode, 1, 3)
     X, y = torch.rand(5, 1, 1, 1, dtype=torch.float64), torch.tensor([0, 1, 0, 1, 0])

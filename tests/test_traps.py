@@ -14,7 +14,7 @@ from d2l_softmax.data.catalogue import SOURCES
 from d2l_softmax.gradient_check import GradientCheck
 
 CPU = torch.device("cpu")
-DIGITS = ["--dataset", "digits", "--epochs", "1", "--no-figures"]
+DIGITS = ["--dataset", "digits", "--epochs", "1", "--no-figures", "--logdir"]
 every_mode = pytest.mark.parametrize("mode", MODES)
 
 
@@ -31,31 +31,33 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def build(mode, dtype=torch.float64, **options):
-    return MODES[mode](20, 4, lr=0.1, generator=torch.Generator().manual_seed(0), device=CPU, dtype=dtype, **options)
+def build(mode, lr=0.1):
+    generator = torch.Generator().manual_seed(0)
+    return MODES[mode](20, 4, lr=lr, generator=generator, device=CPU, dtype=torch.float64)
+
+
+def train_once(learner, blobs, batch_size):
+    """The figures of an epoch in batches of this size."""
+    train_iter = BatchIterator(*blobs, batch_size, device=CPU, dtype=torch.float64)
+    return train_epoch(learner.net, train_iter, learner.loss, learner.updater, learner.backward)
 
 
 @every_mode
 def test_01_the_short_last_batch_is_divided_by_its_own_size(mode, blobs):
-    images, y = blobs
-    learner = build(mode)
-    W, b = learner.W.clone(), learner.b.clone()
-    X = images[:6].double() / 255
+    learner, (images, y) = build(mode), (part[:6] for part in blobs)
+    W, b, X = learner.W.clone(), learner.b.clone(), images.double().flatten(1) / 255
     # With one batch of 4 and one of 2, the second step uses the mean over its 2 samples.
     for batch in (slice(0, 4), slice(4, 6)):
-        p = F.softmax(X[batch].flatten(1) @ W + b, dim=1) - F.one_hot(y[batch], 4)
-        W = W - 0.1 * X[batch].flatten(1).T @ p / p.shape[0]
-        b = b - 0.1 * p.mean(dim=0)
-    train_iter = BatchIterator(images[:6], y[:6], 4, device=CPU, dtype=torch.float64)
-    train_epoch(learner.net, train_iter, learner.loss, learner.updater, learner.backward)
+        p = F.softmax(X[batch] @ W + b, dim=1) - F.one_hot(y[batch], 4)
+        W, b = W - 0.1 * X[batch].T @ p / len(p), b - 0.1 * p.mean(dim=0)
+    train_once(learner, (images, y), 4)
     assert_close(learner.W, W)
     assert_close(learner.b, b)
 
 
 def test_02_the_seed_comes_first(tmp_path):
     def weights(name, seed):
-        status = main([*DIGITS, "--seed", str(seed), "--logdir", str(tmp_path), "--run-name", name])
-        assert status == 0
+        assert main([*DIGITS, str(tmp_path), "--seed", str(seed), "--run-name", name]) == 0
         return torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["W"]
 
     torch.rand(7)
@@ -65,26 +67,27 @@ def test_02_the_seed_comes_first(tmp_path):
     assert not torch.equal(first, weights("c", 6))
 
 
-def test_03_test_loss_and_test_accuracy_are_what_their_tags_say(tmp_path):
-    assert main([*DIGITS, "--epochs", "2", "--logdir", str(tmp_path), "--run-name", "run"]) == 0
-    events = EventAccumulator(str(tmp_path / "run"))
-    events.Reload()
-    checkpoint = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
-    digits = load_dataset("digits")
-    logits = digits.test_images.flatten(1).double() / 16 @ checkpoint["W"].double() + checkpoint["b"].double()
-    loss = F.cross_entropy(logits, digits.test_labels).item()
-    correct = (logits.argmax(dim=1) == digits.test_labels).double().mean().item()
-    assert events.Scalars("loss/test")[-1].value == pytest.approx(loss, rel=1e-5)
-    assert events.Scalars("accuracy/test")[-1].value == pytest.approx(correct, rel=1e-5)
+def test_03_and_06_tags_say_what_they_hold_and_every_run_has_a_folder_of_its_own(tmp_path):
+    for _ in range(2):
+        assert main([*DIGITS, str(tmp_path)]) == 0
+    runs, digits = list(tmp_path.iterdir()), load_dataset("digits")
+    assert len(runs) == 2
+    for run in runs:
+        assert len(list(run.glob("events.out.tfevents.*"))) == 1
+        state = torch.load(run / "checkpoint.pt", weights_only=True)
+        logits = digits.test_images.flatten(1).double() / 16 @ state["W"].double() + state["b"].double()
+        correct = (logits.argmax(dim=1) == digits.test_labels).double().mean().item()
+        events = EventAccumulator(str(run)).Reload()
+        expected = {"loss/test": F.cross_entropy(logits, digits.test_labels).item(), "accuracy/test": correct}
+        assert {tag: events.Scalars(tag)[-1].value for tag in expected} == pytest.approx(expected, rel=1e-5)
 
 
 @every_mode
 def test_04_nothing_is_read_from_the_device_within_an_epoch(mode, blobs):
     def reads(batch_size):
         learner = build(mode)
-        train_iter = BatchIterator(*blobs, batch_size, seed=0, device=CPU, dtype=torch.float64)
         with Operations() as operations:
-            train_epoch(learner.net, train_iter, learner.loss, learner.updater, learner.backward)
+            train_once(learner, blobs, batch_size)
         return operations.reads
 
     assert reads(10) == reads(700) <= 3
@@ -99,14 +102,6 @@ def test_05_images_are_decoded_once_and_batches_drawn_by_index(blobs):
         return operations.count
 
     assert operations(7) == operations(700)
-
-
-def test_06_every_run_has_a_folder_of_its_own(tmp_path):
-    for _ in range(2):
-        assert main([*DIGITS, "--logdir", str(tmp_path)]) == 0
-    runs = list(tmp_path.iterdir())
-    assert len(runs) == 2
-    assert all(len(list(run.glob("events.out.tfevents.*"))) == 1 for run in runs)
 
 
 @every_mode
@@ -137,12 +132,8 @@ def test_08_a_criterions_backward_pass_gives_the_same_twice():
 
 @every_mode
 def test_09_the_epochs_loss_is_a_mean_over_samples_not_over_batches(mode, blobs):
-    images, y = blobs
-    learner = build(mode)
-    for group in learner.updater.param_groups:
-        group["lr"] = 0.0
-    train_iter = BatchIterator(images, y, 512, seed=0, device=CPU, dtype=torch.float64)
-    loss, _ = train_epoch(learner.net, train_iter, learner.loss, learner.updater, learner.backward)
+    learner, (images, y) = build(mode, lr=0.0), blobs
+    loss, _ = train_once(learner, blobs, 512)
     logits = images.double().div(255).flatten(1) @ learner.W + learner.b
     assert loss == pytest.approx(F.cross_entropy(logits, y).item(), rel=1e-12)
 
@@ -156,10 +147,8 @@ def test_10_the_gradient_check_uses_its_sample():
 
 def test_11_the_concise_mode_makes_no_parameters_that_nothing_uses():
     learner = build("concise")
-    parameters = list(learner.net.parameters())
-    assert [tuple(p.shape) for p in parameters] == [(4, 20), (4,)]
     learner.loss(learner.net(torch.rand(3, 20, dtype=torch.float64)), torch.tensor([0, 1, 2])).sum().backward()
-    assert all(p.grad is not None for p in parameters)
+    assert {p.shape: p.grad is not None for p in learner.net.parameters()} == {(4, 20): True, (4,): True}
 
 
 def test_12_every_data_set_has_an_https_mirror_checksums_and_there_are_images_without_a_network():
