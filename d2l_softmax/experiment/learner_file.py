@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from d2l_softmax.check.learner import Learner as LearnersFile
-from d2l_softmax.check.learner import run_file
 from d2l_softmax.errors import UserError
 from d2l_softmax.initialisers import normal
 from d2l_softmax.training import Learner
@@ -49,6 +47,10 @@ def build(
     Raises:
         UserError: it lacks a piece, cannot be run, or is made for images or classes of another number.
     """
+    # Only runs of a learner's file need what checks one.
+    from d2l_softmax.check.learner import Learner as LearnersFile
+    from d2l_softmax.check.learner import run_file
+
     if momentum or weight_decay:
         raise UserError(f"--momentum and --weight-decay are for the built-in modes: set them in {path}")
     before = torch.get_default_dtype()
