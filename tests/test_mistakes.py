@@ -93,10 +93,11 @@ def test_the_test_of_a_section_passes_with_the_right_lines_and_fails_with_the_wr
 def test_training_with_a_mistake_gives_the_stated_figures(title, data):
     (right, wrong, _), body, setting = parts(title), SECTIONS[title], SETTINGS.get(title, {})
     names, *measured = train(wrong, data, **setting)
-    # Steps that lead to a loss in the hundreds amplify rounding.
-    near = {"rel": 2e-3, "abs": 2e-3} if max(measured[0]) < 100 else {"rel": 0.1, "abs": 0.1, "nan_ok": True}
+    near = {"rel": 2e-3, "abs": 2e-3, "nan_ok": True}
+    # Steps that lead to a loss in the hundreds amplify rounding: of these, the first epoch is compared.
+    epochs, near = (5, near) if max(measured[0]) < 100 else (1, near | {"rel": 0.02})
     for column, figures in zip(measured, FIVE.findall(body) or FIVE.findall(PAGES[0])[:3:2], strict=False):
-        assert column == pytest.approx([float(figure) for figure in figures.split()], **near)
+        assert column[:epochs] == pytest.approx([float(figure) for figure in figures.split()][:epochs], **near)
     for loss, accuracy in re.findall(r"Repaired,[^`]*`([\d.]+)`[^`]*`([\d.]+)`", body):
         ends = [column[-1] for column in train(right, data, **setting)[1:3]]
         assert ends == pytest.approx([float(loss), float(accuracy)], **near)

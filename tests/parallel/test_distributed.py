@@ -9,9 +9,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from d2l_softmax import UserError
 from d2l_softmax.commands.train import main
-from d2l_softmax.parallel.distributed import Shard, check_shares
+from d2l_softmax.parallel.distributed import Shard
 from tests.commands.test_errors_and_interrupts import TORCHRUN
 from tests.conftest import ROOT
 from tests.processes import PATIENCE, wait_until
@@ -93,14 +92,6 @@ def test_what_is_wrong_is_reported_once(tmp_path, arguments, message):
     _, err, status = ended(torchrun(2, *DIGITS, *arguments, "--logdir", tmp_path))
     assert status != 0
     assert err.count(f"train.py: error: {message}") == err.count("train.py: error: ") == 1
-
-
-def test_images_that_are_too_few_for_the_processes_are_refused(monkeypatch):
-    monkeypatch.setattr(dist, "is_initialized", lambda: True)
-    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
-    check_shares({"training": [0, 1], "validation": None})
-    with pytest.raises(UserError, match=r"^1 validation image\(s\) are too few for 2 processes"):
-        check_shares({"training": [0, 1], "validation": [0]})
 
 
 @pytest.mark.parametrize(("samples", "batch_size", "size"), [(5, 2, 5), (7, 3, 2), (3, 1, 3), (1000, 64, 3)])

@@ -33,7 +33,7 @@ def test_a_network_is_judged_without_dropout_by_its_own_probabilities(tmp_path, 
     data, net, drawn = load_dataset("digits"), nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(64, 10)), {}
     learner = Learner(net, nn.CrossEntropyLoss(), None, net[-1].weight.T, net[-1].bias)
     learner = learner._replace(probabilities=lambda outputs: outputs.double().softmax(dim=1).flip(1))
-    test_iter = BatchIterator(data.test_images, data.test_labels, 64, scale=data.max_value)
+    test_iter = BatchIterator(data.test_images, data.test_labels, 64, divisor=data.max_value)
     monkeypatch.setattr(pictures, "save", lambda figure, path: drawn.update({path.stem: figure}) or b"")
     with SummaryWriter(str(tmp_path)) as writer:
         text = draw_run(tmp_path, writer, data, learner, test_iter, [EpochResult(1, *[0.5] * 5)], "concise")
