@@ -1,8 +1,10 @@
 """Batches (X, y) of a data set that stays on the device as bytes."""
 
 import math
+import operator
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,18 +21,6 @@ def block_size(images: Tensor, dtype: torch.dtype) -> int:
     return max(1, min(BLOCK, BLOCK_BYTES // (images[0].numel() * dtype.itemsize)))
 
 
-def check_batches(batch_size: int, dtype: torch.dtype) -> None:
-    """Refuse what cannot be the size or the type of batches.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f"dtype must be a floating-point type such as torch.float32, got {dtype!r}")
-
-
 class BatchIterator:
     """Batches (X, y) of a data set that lies on the device as bytes; nothing is done image by image.
 
@@ -39,8 +29,8 @@ class BatchIterator:
     and the same seed gives the same orders on every device; without one the order is fixed.
 
     Args:
-        images: uint8 (n, 1, height, width).
-        labels: int64 (n,).
+        images: uint8 (n, 1, height, width), a tensor or a NumPy array.
+        labels: integers (n,), likewise.
         batch_size: images per batch; more than n is one batch of n.
         seed: of the order; None keeps the order of `images`.
         divisor: with 255, X is what torchvision's `ToTensor` returns: 0 to 1.
@@ -48,13 +38,14 @@ class BatchIterator:
         dtype: of X, a floating-point type.
 
     Raises:
-        ValueError: `batch_size` is below 1, `dtype` is not a floating-point type, or the images are not uint8.
+        ValueError: `batch_size` is below 1, `dtype` is not a floating-point type, the images are not uint8, or the
+            labels are not one integer for each image.
     """
 
     def __init__(
         self,
-        images: Tensor,
-        labels: Tensor,
+        images: Tensor | np.ndarray,
+        labels: Tensor | np.ndarray,
         batch_size: int,
         *,
         seed: int | None = None,
@@ -62,13 +53,22 @@ class BatchIterator:
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ):
-        check_batches(batch_size, dtype)
+        if not hasattr(batch_size, "__index__") or batch_size < 1:
+            raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise ValueError(f"dtype must be a floating-point type such as torch.float32, got {dtype!r}")
+        images, labels = torch.as_tensor(images), torch.as_tensor(labels)
         if images.dtype != torch.uint8:
-            raise ValueError(f"images must be torch.uint8, got {images.dtype}")
+            raise ValueError(f"images must be unsigned bytes (uint8), got {images.dtype}")
+        if labels.shape != images.shape[:1]:
+            shapes = f"labels of shape {tuple(labels.shape)} for images of shape {tuple(images.shape)}"
+            raise ValueError(f"labels must have the shape (n,), one for each image, got {shapes}")
+        if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+            raise ValueError(f"labels must be integers, got {labels.dtype}")
         device = try_gpu() if device is None else device
         self.images = images.to(device)
-        self.labels = labels.to(device)
-        self.batch_size = min(batch_size, len(labels))
+        self.labels = labels.to(device, torch.int64)
+        self.batch_size = min(operator.index(batch_size), len(labels))
         self.generator = None if seed is None else torch.Generator().manual_seed(seed)
         # A tensor, because CUDA divides by a plain number as a product with its rounded reciprocal.
         self.divisor = torch.tensor(divisor, dtype=dtype, device=device)
