@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +43,8 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
     """When each file and folder below `folder` was last written, and what the files hold."""
     paths = [folder, *folder.rglob("*")]
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in paths}
+
+
+def rows(images, labels) -> Counter:
+    """How often there is each image with its label."""
+    return Counter((np.asarray(image).tobytes(), int(label)) for image, label in zip(images, labels, strict=True))

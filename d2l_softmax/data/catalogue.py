@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
+from d2l_softmax.data.folders import contents, find_four, find_own
 from d2l_softmax.errors import UserError
 
 # Seconds without an answer or any data after which a mirror is given up.
@@ -53,46 +54,50 @@ SOURCES = {
     ),
 }
 DATASETS = ("auto", *SOURCES, "digits")
-IDX_FILES = (
-    *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-)
 
 
 class DataUnavailableError(UserError):
     """The data set is neither on this machine nor available from the network."""
 
 
-def find_four(folder: Path) -> dict[str, Path]:
-    """The files of IDX_FILES that `folder` holds, gzipped or extracted, by those names."""
-    candidates = {name: (folder / f"{name}.gz", folder / name) for name in IDX_FILES}
-    found = {name: next(filter(Path.is_file, paths), None) for name, paths in candidates.items()}
-    return {name: path for name, path in found.items() if path is not None}
-
-
 def check_dataset(name: str, data_dir: str | Path = "data") -> None:
     """Refuse, without reading any data, a data set that cannot be found or downloaded.
 
     Raises:
-        UserError: there is none of this name, its folder lacks a file, or `data_dir` is not a folder.
+        UserError: there is none of this name, its folder lacks something, or `data_dir` is not a folder.
     """
     if name in ("auto", *SOURCES):
-        nearest = next(path for path in (Path(data_dir), *Path(data_dir).absolute().parents) if os.path.exists(path))
+        folder = Path(os.path.expanduser(data_dir))
+        nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
         if not nearest.is_dir():
             raise UserError(f"the data cannot be in {data_dir}: {nearest} is not a folder")
     elif name not in DATASETS:
-        if not os.path.isdir(name):
+        if not os.path.isdir(folder := os.path.expanduser(name)):
+            if os.sep in name:
+                raise UserError(
+                    f"there is no folder {name}: if the data of a run have moved, name it with --data-dir"
+                )
             near = difflib.get_close_matches(name, DATASETS, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise UserError(
-                f"unknown data set '{name}': use {', '.join(DATASETS)}, or a folder that holds four IDX files{hint}"
+                f"unknown data set '{name}': use {', '.join(DATASETS)}, or a folder that has a folder of images for "
+                f"each class, or four IDX files{hint}"
             )
-        for missing in IDX_FILES - find_four(Path(name)).keys():
-            raise UserError(f"{name} holds no file {missing} or {missing}.gz")
+        find_own(Path(folder))
 
 
-def find_or_download(name: str, data_dir: Path) -> dict[str, Path]:
-    """The four files of a published data set, as `find_four` returns them, downloaded first where one is missing.
+def find_published(name: str, data_dir: Path) -> list[Path]:
+    """The four files of a published data set, in torchvision's folders or in the upper one; empty if one is missing.
+
+    `data_dir` may also be one of these folders.
+    """
+    own = SOURCES[name].folder
+    folders = [data_dir / own] + [data_dir] * (own in data_dir.absolute().parts[-2:])
+    return next(filter(None, (find_four(path) for folder in folders for path in (folder / "raw", folder))), [])
+
+
+def find_or_download(name: str, data_dir: Path) -> list[Path]:
+    """The four files of a published data set, in the order of IDX_FILES, downloaded first where one is missing.
 
     Of several processes one downloads, and the others wait for it.
 
@@ -100,13 +105,13 @@ def find_or_download(name: str, data_dir: Path) -> dict[str, Path]:
         DataUnavailableError: no mirror delivered every file.
         OSError: `data_dir` cannot be written to.
     """
+    if paths := find_published(name, data_dir):
+        return paths
     source, partial = SOURCES[name], data_dir / f".{name}.partial"
     raw = data_dir / source.folder / "raw"
-    if len(find_four(raw)) == len(IDX_FILES):
-        return find_four(raw)
     data_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(data_dir / f".{name}.lock"):
-        if len(find_four(raw)) < len(IDX_FILES):  # no other process has downloaded them meanwhile
+        if not find_published(name, data_dir):  # no other process has downloaded them meanwhile
             try:
                 _download(source, partial)
                 raw.mkdir(parents=True, exist_ok=True)
@@ -114,12 +119,12 @@ def find_or_download(name: str, data_dir: Path) -> dict[str, Path]:
                     os.replace(archive, raw / archive.name)
             except DataUnavailableError as error:
                 raise DataUnavailableError(
-                    f"{name} is not in {raw} and could not be downloaded ({error}); name a data directory that "
-                    "has it, with --data-dir or in Python data_dir="
+                    f"{name} is not in {raw}, which has {contents(raw)}, and could not be downloaded ({error}); "
+                    "name a data directory that has it, with --data-dir or in Python data_dir="
                 ) from error
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-    return find_four(raw)
+    return find_published(name, data_dir)
 
 
 def _download(source: Source, folder: Path) -> None:

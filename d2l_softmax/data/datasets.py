@@ -2,18 +2,24 @@
 
 import hashlib
 import math
+import operator
+import os
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
-from d2l_softmax.data import catalogue
-from d2l_softmax.data.batches import BatchIterator, check_batches
-from d2l_softmax.data.catalogue import IDX_FILES, SOURCES, DataUnavailableError, check_dataset
+from d2l_softmax.data.batches import BatchIterator
+from d2l_softmax.data.catalogue import SOURCES, DataUnavailableError, check_dataset, find_or_download
+from d2l_softmax.data.folders import ClassFolders, find_own
 from d2l_softmax.data.idx import read_idx
+from d2l_softmax.data.image_file import outermost, read_image
 from d2l_softmax.errors import UserError
 
 
@@ -46,7 +52,7 @@ class Dataset:
 
     @cached_property
     def description(self) -> dict:
-        """What `config.json` says of the data set."""
+        """What `config.json` says of it; `border` is the median of the outermost pixels of the training images."""
         height, width = self.train_images.shape[2:]
         return {
             "name": self.name,
@@ -57,6 +63,7 @@ class Dataset:
             "width": width,
             "max_value": self.max_value,
             "classes": self.classes,
+            "border": int(outermost(self.train_images).median()),
         }
 
     def checksum(self) -> str:
@@ -98,7 +105,6 @@ def load_data_fashion_mnist(
             f"load_data_fashion_mnist takes one argument without a name, got {others[0]!r} as well: write resize= "
             "for the side of the images; a number of workers is not needed"
         )
-    check_batches(batch_size, dtype)
     dataset = load_dataset("fashion-mnist", data_dir, resize)
     place = {"device": device, "dtype": dtype}
     return (
@@ -112,16 +118,19 @@ def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = 
 
     Args:
         name: `fashion-mnist`, `mnist`, `kmnist` (in torchvision's layout under `data_dir`, extracted or not);
-            `digits`, the 8×8 images that come with scikit-learn; the path of a folder with four IDX files of one's
-            own; or `auto`: Fashion-MNIST or, with a warning, `digits` where that is not available.
+            `digits`, the 8×8 images that come with scikit-learn; `auto`: Fashion-MNIST or, with a warning, `digits`
+            where that is not available; or the path of a folder of one's own, with four IDX files, or with images as
+            `torchvision.datasets.ImageFolder` reads them, in a folder for each class. Those are either in `train/`
+            and `test/`, or directly in the folder: then a fifth of each class is held out for the test.
         data_dir: where data sets lie and are downloaded to.
         resize: side of the images in pixels; None leaves them as they are.
+        seed: decides which images are held out for the test.
 
     Raises:
-        UserError: there is no such data set, it is not available or its files are damaged.
+        UserError: there is no such data set, it is not available, or a file or a folder of it is not as it must be.
         ValueError: `resize` is not a whole number of at least 1.
     """
-    if resize is not None and (not isinstance(resize, int) or resize < 1):
+    if resize is not None and not (hasattr(resize, "__index__") and resize >= 1):
         raise ValueError(f"resize must be the side in pixels, a whole number of at least 1, got {resize!r}")
     check_dataset(name, data_dir)
     if name == "auto":
@@ -133,10 +142,18 @@ def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = 
     if name == "digits":
         dataset = _load_digits()
     elif name in SOURCES:
-        dataset = _read_four(name, catalogue.find_or_download(name, Path(data_dir)), SOURCES[name].classes)
+        paths = find_or_download(name, Path(os.path.expanduser(data_dir)))
+        dataset = _read_four(name, paths, SOURCES[name].classes)
     else:
-        dataset = _read_four(Path(name).resolve().name, catalogue.find_four(Path(name)), None)
-    return dataset if resize is None else _resized(dataset, resize)
+        folder = Path(os.path.expanduser(name)).resolve()
+        found = find_own(folder)
+        if isinstance(found, ClassFolders):
+            return _read_classes(folder, found, resize, operator.index(seed))
+        dataset = _read_four(folder.name, found, None)
+    if resize is None:
+        return dataset
+    train, test = (_resized(images, resize) for images in (dataset.train_images, dataset.test_images))
+    return replace(dataset, train_images=train, test_images=test)
 
 
 def split_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
@@ -159,9 +176,9 @@ def split_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
     )
 
 
-def _read_four(name: str, paths: dict[str, Path], classes: tuple[str, ...] | None) -> Dataset:
+def _read_four(name: str, paths: list[Path], classes: tuple[str, ...] | None) -> Dataset:
     """Read train and test images and labels; without `classes`, the training labels determine how many there are."""
-    train_images, train_labels, test_images, test_labels = (paths[file] for file in IDX_FILES)
+    train_images, train_labels, test_images, test_labels = paths
     tensors = []
     for images_path, labels_path in ((train_images, train_labels), (test_images, test_labels)):
         images, labels = read_idx(images_path, 3), read_idx(labels_path, 1).to(torch.int64)
@@ -173,6 +190,9 @@ def _read_four(name: str, paths: dict[str, Path], classes: tuple[str, ...] | Non
         if tensors and images.shape[1:] != tensors[0].shape[2:]:
             sizes = " and ".join("×".join(map(str, shape)) for shape in (tensors[0].shape[2:], images.shape[1:]))
             raise UserError(f"{images_path.parent} holds training and test images of different sizes, {sizes}")
+        if not tensors and (empty := sorted(set(range(len(classes))) - set(labels.tolist()))):
+            some = ", ".join(map(str, empty[:10])) + ", …" * (len(empty) > 10)
+            warnings.warn(f"{labels_path} has no label {some}: {len(empty)} classes have no images", stacklevel=3)
         tensors += [images.unsqueeze(1), labels]
     return Dataset(name, *tensors, classes)
 
@@ -182,28 +202,46 @@ def _load_digits() -> Dataset:
     from sklearn.model_selection import train_test_split
 
     digits = load_digits()
-    train_images, test_images, train_labels, test_labels = train_test_split(
-        torch.from_numpy(digits.images).to(torch.uint8).unsqueeze(1).numpy(),
-        digits.target,
-        test_size=360,
-        random_state=0,
-        stratify=digits.target,
-    )
-    tensors = (torch.from_numpy(a) for a in (train_images, train_labels, test_images, test_labels))
-    return Dataset("digits", *tensors, classes=tuple(str(i) for i in range(10)), max_value=16)
+    images, labels = digits.images.astype(np.uint8)[:, None], digits.target
+    parts = train_test_split(images, labels, test_size=360, random_state=0, stratify=labels)
+    train_images, test_images, train_labels, test_labels = map(torch.from_numpy, parts)
+    classes = tuple(str(i) for i in range(10))
+    return Dataset("digits", train_images, train_labels, test_images, test_labels, classes, max_value=16)
 
 
-def _resized(dataset: Dataset, side: int) -> Dataset:
-    """Images of side × side pixels, each as `torchvision.transforms.Resize` makes it of the PIL image."""
-    from torchvision.transforms import Resize
-    from torchvision.transforms.functional import pil_to_tensor, to_pil_image
+def _resized(images: Tensor, side: int) -> Tensor:
+    """Images of side × side pixels, each as `torchvision.transforms.Resize` makes it of the Pillow image."""
+    size, how = (side, side), Image.Resampling.BILINEAR
+    resized = [np.asarray(Image.fromarray(image).resize(size, how)) for image in images[:, 0].numpy()]
+    return torch.from_numpy(np.stack(resized)).unsqueeze(1)
 
-    resize = Resize((side, side))
 
-    def resized(images: Tensor) -> Tensor:
-        out = images.new_empty(len(images), 1, side, side)
-        for image, target in zip(images, out, strict=True):
-            target.copy_(pil_to_tensor(resize(to_pil_image(image))))
-        return out
+def _read_classes(folder: Path, found: ClassFolders, side: int | None, seed: int) -> Dataset:
+    """Read images in class folders, in a random order, so that the first ones are of several classes."""
+    from sklearn.model_selection import train_test_split
+    from sklearn.utils import shuffle
 
-    return replace(dataset, train_images=resized(dataset.train_images), test_images=resized(dataset.test_images))
+    if found.test is None:
+        labels = [label for _, label in found.train]
+        how = {"test_size": max(len(found.classes), len(labels) // 5), "random_state": seed % 2**32}
+        try:
+            train, test = train_test_split(found.train, stratify=labels, **how)
+        except ValueError as error:
+            raise UserError(f"{folder} has too few images to hold out: make train/ and test/ ({error})") from error
+        n = f"{len(test)} of {len(labels)} images"
+        warnings.warn(f"{folder} has no train/ and test/: the seed holds out {n} by class for the test", stacklevel=3)
+    else:
+        train, test = (shuffle(part, random_state=0) for part in (found.train, found.test))
+    paths, labels = zip(*train, *test, strict=True)
+    for i, path in enumerate(tqdm(paths, "reading images", leave=False, disable=None)):
+        image = read_image(path, side, side)
+        if i == 0:
+            images = image.new_empty(len(paths), *image.shape)
+        if image.shape != images[0].shape:
+            first, other = (f"{width}×{height}" for _, height, width in (images[0].shape, image.shape))
+            raise UserError(
+                f"{paths[0]} has {first} pixels, but {path} {other}: scale all with --resize N, in Python resize=N"
+            )
+        images[i] = image
+    n, labels = len(train), torch.tensor(labels)
+    return Dataset(folder.name, images[:n], labels[:n], images[n:], labels[n:], found.classes)

@@ -14,24 +14,30 @@ from torch import Tensor
 
 from d2l_softmax.errors import UserError, reading
 
+TYPES = {
+    **{8: "unsigned bytes", 9: "signed bytes", 11: "16-bit integers", 12: "32-bit integers"},
+    **{13: "32-bit floats", 14: "64-bit floats"},
+}
+
 
 def read_idx(path: Path, rank: int) -> Tensor:
-    """Read an IDX file, gzipped if it is named `.gz`: uint8, with as many dimensions as `rank`.
+    """Read an IDX file, gzipped or not, whatever it is named: uint8, with as many dimensions as `rank`.
 
     Raises:
         UserError: the file cannot be read, is of another kind, or does not hold what its header promises.
     """
     with reading(path):
         content = path.read_bytes()
-        if path.suffix == ".gz":
+        while content.startswith(b"\x1f\x8b"):  # some are gzipped twice
             content = gzip.decompress(content)
-        (magic,), start = struct.unpack_from(">I", content), 4 + 4 * rank
-        if magic != (expected := 0x800 + rank):
-            kind = "images" if rank == 3 else "labels"
+        zeros, kind, dimensions = struct.unpack_from(">HBB", content)
+        if zeros or kind not in TYPES:
+            raise UserError(f"{path} is not an IDX file: download or extract it again")
+        if (kind, dimensions) != (8, rank):
             raise UserError(
-                f"{path} has the magic number {magic:#010x}, but an IDX file of {kind} has {expected:#010x}"
+                f"{path} holds {TYPES[kind]}, {dimensions} dimensions, but must hold {TYPES[8]}, {rank} dimensions"
             )
-        shape = struct.unpack_from(f">{rank}I", content, 4)
+        shape, start = struct.unpack_from(f">{rank}I", content, 4), 4 + 4 * rank
         if 0 in shape:
             raise UserError(f"{path} holds nothing: its header gives the shape {shape}")
         if (size := len(content) - start) != (promised := math.prod(shape)):

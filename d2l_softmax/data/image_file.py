@@ -1,41 +1,65 @@
-"""Images of one's own, from PNG and JPEG files."""
+"""Images of one's own, from files of any format that Pillow reads."""
 
-from pathlib import Path
+from os import PathLike
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from d2l_softmax.errors import reading
+from d2l_softmax.errors import UserError, reading
 
 
-def read_image(path: Path, height: int, width: int, max_value: int = 255, invert: bool = False) -> Tensor:
-    """Read a PNG or JPEG file as the training images were made: uint8 (1, height, width), from 0 to `max_value`.
+def read_image(
+    path: str | PathLike,
+    height: int | None = None,
+    width: int | None = None,
+    max_value: int = 255,
+    invert: bool = False,
+) -> Tensor:
+    """Read an image as the training images were made: uint8 (1, height, width), from 0 to `max_value`.
 
-    Colours become grey (ITU-R 601) and 16 bits their upper 8; a photograph is turned upright as its EXIF data say.
+    Colours become grey (ITU-R 601) and 16 bits their upper 8, unless all are below 256; a photograph is turned
+    upright as its EXIF data say. What is transparent becomes black or, where that would hide the rest, white.
     The whole image is scaled to the new size, as `torchvision.transforms.Resize` does it, whatever its proportions.
-    What is transparent becomes black, the background of the training images.
 
     Args:
         path: the file.
-        height, width: in pixels.
+        height, width: in pixels; None leaves the size as it is.
         max_value: the byte that stands for an intensity of 1 in the training images.
-        invert: for dark on light: exchange black and white.
+        invert: for dark on light: exchange black and white. What is transparent becomes black all the same.
 
     Raises:
         UserError: the file cannot be read, is damaged or of another kind.
     """
     with reading(path):
         # Decoding alone does not look at the checksums of a PNG.
-        Image.open(path, formats=("PNG", "JPEG")).verify()
-        image = ImageOps.exif_transpose(Image.open(path, formats=("PNG", "JPEG")))
-        if image.mode.startswith("I"):  # 16 bits, which PIL would cut off at 255
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        if "A" in image.getbands() or "transparency" in image.info:
-            background = Image.new("RGBA", image.size, "white" if invert else "black")
-            image = Image.alpha_composite(background, image.convert("RGBA"))
-        grey = image.convert("L")
+        with Image.open(path) as image:
+            image.verify()
+        with Image.open(path) as image:
+            ImageOps.exif_transpose(image, in_place=True)
+            if image.mode[0] in "IF":  # numbers that Pillow would cut off at 255
+                values = np.asarray(image)
+                if image.mode == "F" or not 0 <= values.min() <= values.max() < 2**16:
+                    raise UserError(f"{path} holds numbers that are not 8 or 16 bits: save it with 8")
+                image = Image.fromarray((values if values.max() < 256 else values >> 8).astype(np.uint8))
+            if "A" in image.getbands() or "transparency" in image.info:
+                image = image.convert("RGBA")
+                first, other = (
+                    Image.alpha_composite(Image.new("RGBA", image.size, colour), image).convert("L")
+                    for colour in (("white", "black") if invert else ("black", "white"))
+                )
+                image = other if np.ptp(first) < np.ptp(other) // 4 else first
+            grey = image.convert("L")
     # Before the new size, because what training resizes are bytes from 0 to `max_value`, too.
     levels = grey.point(lambda byte: round((255 - byte if invert else byte) * max_value / 255))
-    return torch.from_numpy(np.array(levels.resize((width, height), Image.Resampling.BILINEAR))).unsqueeze(0)
+    if height is not None:
+        levels = levels.resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(levels)).unsqueeze(0)
+
+
+def outermost(images: Tensor) -> Tensor:
+    """The outermost pixels, (n, pixels), of images (n, 1, height, width)."""
+    is_outermost = torch.ones(images.shape[2:], dtype=torch.bool)
+    is_outermost[1:-1, 1:-1] = False
+    return images[:, 0, is_outermost]

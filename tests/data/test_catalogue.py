@@ -144,12 +144,11 @@ def test_a_download_that_waited_for_another_is_needed_only_if_that_failed(data, 
         assert_complete(data, mirrors)
 
 
-@pytest.mark.parametrize(("name", "below"), [("fashion-mnist", ""), ("fashion-mnist", "data"), ("auto", "data")])
-def test_a_folder_that_cannot_be_written_to_is_not_blamed_on_the_mirrors(tmp_path, name, below):
+@pytest.mark.parametrize("name", ["fashion-mnist", "auto"])
+def test_a_folder_that_cannot_be_written_to_is_not_blamed_on_the_mirrors(tmp_path, name):
     (tmp_path / "file").write_bytes(b"kept")  # permission bits would not stop tests that run as root
     with pytest.raises(UserError, match=f"cannot be in .*: {tmp_path / 'file'} is not a folder"):
-        load_dataset(name, tmp_path / "file" / below)
-    assert (tmp_path / "file").read_bytes() == b"kept"
+        load_dataset(name, tmp_path / "file" / "data")
 
 
 @pytest.mark.parametrize("cause", [OSError, KeyboardInterrupt])

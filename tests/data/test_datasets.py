@@ -1,6 +1,5 @@
 """Data sets, compared with torchvision's and scikit-learn's own."""
 
-from collections import Counter
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -15,15 +14,11 @@ from torchvision.transforms import Resize, ToPILImage
 from d2l_softmax.data.catalogue import SOURCES, DataUnavailableError
 from d2l_softmax.data.datasets import load_data_fashion_mnist, load_dataset, split_validation
 from d2l_softmax.errors import UserError
-from tests.idx_files import STEMS, make_folder, snapshot, write_idx
+from tests.idx_files import STEMS, make_folder, rows, snapshot, write_idx
 
+OUTERMOST = (np.s_[0], np.s_[-1], np.s_[1:-1, 0], np.s_[1:-1, -1])
 FIELDS = ("train_images", "train_labels", "test_images", "test_labels")
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = STEMS
-
-
-def rows(images, labels) -> Counter:
-    """How often there is each image with its label."""
-    return Counter((np.asarray(image).tobytes(), int(label)) for image, label in zip(images, labels, strict=True))
 
 
 @pytest.fixture
@@ -55,8 +50,8 @@ def test_named_data_sets_are_torchvisions(tmp_path, request, name, real):
         torch.testing.assert_close([getattr(dataset, field) for field in FIELDS], expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("side", [None, 1, 8, 13, 64])
-@pytest.mark.parametrize("classes", [1, 26])
+@pytest.mark.filterwarnings("ignore:.*has no label 1")
+@pytest.mark.parametrize(("side", "classes"), [(None, 26), (None, 1), (1, 26), (8, 26), (13, 26), (64, 26)])
 def test_images_of_ones_own_are_read_and_resized_as_by_torchvision(tmp_path, side, classes):
     folder, resize = tmp_path / "my letters", Resize((side, side) if side else (13, 20))
     arrays = make_folder(folder, 90, 30, classes, 20)
@@ -102,8 +97,6 @@ def test_an_incomplete_data_set_is_fetched_or_replaced_by_digits_with_a_warning(
     fetch.assert_not_called()
     assert not recwarn
     (raw / f"{stem}.gz").unlink()
-    with pytest.raises(UserError, match=f"{raw} holds no file {stem}"):
-        load_dataset(str(raw))
     with pytest.raises(DataUnavailableError, match="no mirror delivers"):
         load_data_fashion_mnist(5, data_dir=tmp_path)
     with pytest.warns(UserWarning, match="no mirror delivers.* digits") as warned:
@@ -112,9 +105,9 @@ def test_an_incomplete_data_set_is_fetched_or_replaced_by_digits_with_a_warning(
     assert [call.args[0] for call in fetch.call_args_list] == [SOURCES["fashion-mnist"]] * 2
 
 
-@pytest.mark.parametrize("name", ["no such data set", "Fashion-MNIST", "a\0b", __file__, "x" * 300])
+@pytest.mark.parametrize("name", ["no such data set", "Fashion-MNIST", "a\0b", "x" * 300, "caf\udce9", "/gone/moved"])
 def test_unknown_names(name):
-    with pytest.raises(UserError, match=f"unknown data set '{name}'"):
+    with pytest.raises(UserError, match=f"unknown data set '{name}'|no folder {name}: .*--data-dir"):
         load_dataset(name)
 
 
@@ -127,14 +120,23 @@ def test_digits_are_scikit_learns_split_in_proportion_to_the_classes():
     assert load_dataset("digits").checksum() == dataset.checksum()
 
 
-def test_the_checksum_depends_on_every_byte_and_the_shape_but_not_on_the_layout_in_memory():
+def test_the_checksum_depends_on_every_byte_and_the_shape():
     dataset = load_dataset("digits")
     for field in FIELDS:
-        spread = torch.stack([getattr(dataset, field)] * 2, -1)[..., 0]
-        assert replace(dataset, **{field: spread}).checksum() == dataset.checksum()
-        spread[-1] += 1
-        assert replace(dataset, **{field: spread}).checksum() != dataset.checksum()
+        changed = getattr(dataset, field).clone()
+        changed[-1] += 1
+        assert replace(dataset, **{field: changed}).checksum() != dataset.checksum()
     assert replace(dataset, test_images=dataset.test_images.view(-1, 1, 16, 4)).checksum() != dataset.checksum()
+
+
+def test_what_is_recorded_of_a_data_set(tmp_path):
+    arrays = make_folder(tmp_path / "own", 30, 10, 3, 5)
+    dataset = load_dataset(str(tmp_path / "own"))
+    border = np.sort(np.concatenate([image[i] for image in arrays[TRAIN_IMAGES] for i in OUTERMOST]))
+    assert dataset.description == {
+        **{"name": "own", "sha256": dataset.checksum(), "train_images": 30, "test_images": 10, "max_value": 255},
+        **{"height": 5, "width": 5, "classes": ("0", "1", "2"), "border": border[(len(border) - 1) // 2]},
+    }
 
 
 def test_load_data_fashion_mnist_shuffles_training_and_keeps_the_test_order(tmp_path):
@@ -158,16 +160,14 @@ def test_load_data_fashion_mnist_shuffles_training_and_keeps_the_test_order(tmp_
     [
         ([256, 4], {}, TypeError, "got 4 as well: write resize= .* workers"),
         ([0], {}, ValueError, "batch_size must be a whole number of at least 1, got 0"),
-        ([2.5], {}, ValueError, "batch_size must be a whole number of at least 1, got 2.5"),
         ([5], {"resize": (64, 64)}, ValueError, r"resize must be .* whole number of at least 1, got \(64, 64\)"),
         ([5], {"resize": 0}, ValueError, "resize must be .*, got 0"),
-        ([5], {"dtype": torch.uint8}, ValueError, "dtype must be a floating-point type .*, got torch.uint8"),
-        ([5], {"dtype": "float32"}, ValueError, "dtype must be .*, got 'float32'"),
         ([5], {"data_dir": __file__}, UserError, "is not a folder"),
-        ([5], {"data_dir": "missing"}, UserError, "no mirror delivers"),
+        ([5], {"data_dir": "~/missing"}, UserError, "no mirror delivers.* data_dir="),
     ],
 )
-def test_a_wrong_argument_is_named(tmp_path, fetch, arguments, options, error, message):
+def test_a_wrong_argument_is_named(tmp_path, monkeypatch, fetch, arguments, options, error, message):
+    monkeypatch.setenv("HOME", str(tmp_path))
     make_folder(tmp_path / "FashionMNIST" / "raw", 30, 10, 10, 28)
     with pytest.raises(error, match=message):
         load_data_fashion_mnist(*arguments, **({"data_dir": tmp_path} | options))

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from d2l_softmax.data.idx import read_idx
 from d2l_softmax.errors import UserError
@@ -15,7 +13,6 @@ from tests.idx_files import idx_bytes, write_idx
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
 LABELS = np.array([3, 0, 255, 1, 9], dtype=np.uint8)
-GZIPPED = gzip.compress(idx_bytes(IMAGES))
 
 each_file = pytest.mark.parametrize(("array", "suffix"), [(a, s) for a in (IMAGES, LABELS) for s in ("", ".gz")])
 
@@ -41,49 +38,27 @@ def test_files_are_read_as_written_and_changing_what_was_read_changes_no_file(tm
 @each_file
 def test_content_that_is_not_what_the_header_promises(tmp_path, array, suffix):
     data, rank = idx_bytes(array), array.ndim
-    faults = [(data[:length], "damaged") for length in range(4 + 4 * rank)]
-    faults += [(data[:length], "truncated") for length in range(4 + 4 * rank, len(data))]
+    faults = [(data[:length], "damaged" if length < 4 + 4 * rank else "truncated") for length in range(len(data))]
     faults += [(data + bytes(extra), "too long") for extra in (1, 5000)]
     faults += [(idx_bytes(empty), str(empty.shape)) for empty in (array.take([], axis) for axis in range(rank))]
     for content, message in faults:
         assert message in fault(write_idx(tmp_path / f"file{suffix}", content), rank)
 
 
-def test_a_file_that_cannot_be_opened(tmp_path):
+def test_files_of_another_kind_are_described_in_words(tmp_path):
+    path, other = tmp_path / "file", "but must hold unsigned bytes, 3 dimensions"
+    for magic, held in ((0xC02, "32-bit integers, 2"), (0xD03, "32-bit floats, 3"), (0x801, "unsigned bytes, 1")):
+        assert f"holds {held} dimensions, {other}" in fault(write_idx(path, idx_bytes(IMAGES, magic)))
+    assert "is not an IDX file" in fault(write_idx(path, b"\x89PNG and so on"))
     assert "No such file" in fault(tmp_path / "missing")
-    assert "directory" in fault(tmp_path)
 
 
 def test_gzip_streams_truncated_or_changed_at_any_byte(tmp_path):
-    path = tmp_path / "images.gz"
-    for length in range(len(GZIPPED)):
-        path.write_bytes(GZIPPED[:length])
+    path, whole = tmp_path / "images.gz", gzip.compress(idx_bytes(IMAGES))
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
         fault(path)
     # The first ten bytes are the gzip header, some of which (time, operating system) say nothing about the content.
-    for position in range(10, len(GZIPPED)):
-        path.write_bytes(GZIPPED[:position] + bytes([GZIPPED[position] ^ 0x55]) + GZIPPED[position + 1 :])
+    for position in range(10, len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :])
         fault(path)
-
-
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    whole=st.sampled_from([idx_bytes(IMAGES), idx_bytes(LABELS), GZIPPED]),
-    length=st.none() | st.integers(0, 120),
-    tail=st.binary(max_size=70),
-    changed=st.tuples(st.integers(0, 120), st.integers(1, 255)),
-    suffix=st.sampled_from(["", ".gz"]),
-    compress=st.booleans(),
-)
-def test_whatever_a_file_holds_is_read_or_refused(tmp_path, whole, length, tail, changed, suffix, compress):
-    data, (position, bits) = bytearray(whole[:length] + tail), changed
-    data[position : position + 1] = (byte ^ bits for byte in data[position : position + 1])
-    path = tmp_path / f"any{suffix}"
-    path.write_bytes(gzip.compress(data) if compress else data)
-    for rank in (1, 3):
-        try:
-            array = read_idx(path, rank).numpy()
-        except UserError:
-            fault(path, rank)
-        else:
-            assert array.ndim == rank
-            assert idx_bytes(array) == (gzip.decompress(path.read_bytes()) if suffix else path.read_bytes())

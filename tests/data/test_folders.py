@@ -1,0 +1,179 @@
+"""Data of one's own as people have them: images in class folders, and IDX files of other names and places."""
+
+import gzip
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import Compose, Grayscale, PILToTensor, Resize
+
+from d2l_softmax.data.datasets import load_dataset
+from d2l_softmax.errors import UserError
+from tests.idx_files import STEMS, idx_bytes, make_folder, rows
+
+CLASSES = {"cat": 10, "Dog": 21, "猫": 5}
+HOLDS_OUT = pytest.mark.filterwarnings("ignore:.*the seed holds out")
+
+
+def make_images(folder, classes=CLASSES, side=6):
+    """Write coloured images of noise in a folder for each class, in three formats."""
+    random = np.random.default_rng(0)
+    for name, count in classes.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            image = Image.fromarray(random.integers(0, 256, (side, side + 1, 3), dtype=np.uint8))
+            image.save(folder / name / f"{i}{('.png', '.JPG', '.bmp')[i % 3]}")
+    return folder
+
+
+def oracle(folder, side=None):
+    """The class names and the images with their labels, as torchvision reads them."""
+    resize = [] if side is None else [Resize((side, side))]
+    samples = ImageFolder(folder, Compose([Grayscale(), *resize, PILToTensor()]))
+    return tuple(samples.classes), rows(*zip(*samples, strict=True))
+
+
+def clutter(folder):
+    """Put beside images what is none, or is hidden."""
+    for place in [folder, *(path for path in folder.iterdir() if path.is_dir())]:
+        for path in (place / ".ipynb_checkpoints" / "1.png", place / "._1.png", place / "notes.txt"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"no image")
+
+
+@pytest.mark.parametrize("side", [None, 4])
+def test_images_in_train_and_test_are_those_of_torchvision(tmp_path, side, recwarn):
+    make_images(tmp_path / "train")
+    make_images(tmp_path / "test", {"cat": 2, "猫": 3})  # a class may have no test images
+    classes, train = oracle(tmp_path / "train", side)
+    (tmp_path / "test" / "Dog").mkdir()
+    expected = ImageFolder(tmp_path / "test", Compose([Grayscale(), PILToTensor()]), allow_empty=True)
+    clutter(tmp_path / "train")
+    dataset = load_dataset(str(tmp_path), resize=side)
+    assert dataset.classes == classes == ("Dog", "cat", "猫")
+    assert rows(dataset.train_images, dataset.train_labels) == train
+    assert sorted(dataset.test_labels.tolist()) == expected.targets
+    assert len(set(dataset.train_labels[:10].tolist())) == 3  # those that pictures show are not all of one class
+    assert not recwarn
+
+
+def test_a_fifth_of_each_class_is_held_out_by_the_seed_and_a_warning_says_so(tmp_path):
+    classes, images = oracle(make_images(tmp_path / "pets", CLASSES | {"ox": 2}))
+    with pytest.warns(UserWarning, match="pets has no train/ and test/: the seed holds out 7 of 38 images") as warned:
+        one, same, other = (load_dataset(str(tmp_path / "pets"), seed=seed) for seed in (1, np.int64(1), 2**40))
+    assert warned[0].filename == __file__
+    assert (one.name, one.classes) == ("pets", classes)
+    assert rows(one.train_images, one.train_labels) + rows(one.test_images, one.test_labels) == images
+    assert np.abs(np.bincount(one.test_labels) - np.array([21, 10, 2, 5]) / 5).max() < 1
+    assert one.checksum() == same.checksum() != other.checksum()
+
+
+@HOLDS_OUT
+def test_hundreds_of_classes_of_two_images_and_a_name_that_is_not_utf8(tmp_path):
+    make_images(tmp_path, {f"{i:03}": 2 for i in range(300)})
+    os.rename(os.fsencode(tmp_path / "299"), os.fsencode(tmp_path) + b"/caf\xe9")
+    dataset = load_dataset(str(tmp_path))
+    assert dataset.classes[-1] == "caf\\xe9"
+    assert torch.equal(dataset.test_labels.sort().values, torch.arange(300))
+
+
+# How a folder of train/ and test/ is spoilt, and what the one line says.
+FAULTS = {
+    "of two sizes": (
+        lambda f: make_images(f / "train" / "cat" / "x", {"y": 1}, 9),
+        "7×6 pixels, but .* 10×9.*--resize",
+    ),
+    "no image": (lambda f: (f / "train" / "cat" / "0.png").write_bytes(b"text"), "cannot read .*cat/0.png"),
+    "cut off": (lambda f: os.truncate(f / "train" / "cat" / "2.bmp", 99), "cannot read .*cat/2.bmp"),
+    "only in test": (lambda f: make_images(f / "test", {"ox": 1}), "test has the class ox, but .*train has not"),
+    "empty class": (lambda f: (f / "train" / "ox").mkdir(), "train/ox, the folder .* has no images; it has nothing"),
+    "no test": (
+        lambda f: shutil.rmtree(f / "test"),
+        "no data set in .* directly or in train/ and test/; it has train",
+    ),
+    "validation": (lambda f: (f / "test").rename(f / "val"), "no data set in .*; it has train, val"),
+    "one class": (lambda f: [shutil.rmtree(f / "train" / name) for name in ("Dog", "猫")], "test has the class Dog"),
+    "flat": (lambda f: [shutil.rmtree(f / part / name) for part in ("train", "test") for name in CLASSES], "no data"),
+    "one image": (
+        lambda f: [shutil.rmtree(f), make_images(f, {"a": 1, "b": 9})],
+        "too few images to hold out.*1 member",
+    ),
+    "no classes": (lambda f: [shutil.rmtree(f), make_images(f.parent, {"pets": 3})], "no data set in .*0.png, 1.JPG"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_folder_of_images_that_cannot_be_used_is_one_line(tmp_path, name):
+    folder, (spoil, message) = tmp_path / "pets", FAULTS[name]
+    make_images(folder / "train")
+    make_images(folder / "test")
+    spoil(folder)
+    with pytest.raises(UserError, match=rf"\A.*{message}.*\Z"):
+        load_dataset(str(folder))
+
+
+def rename(folder, name):
+    for stem in STEMS:
+        target = folder / name(stem)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (folder / stem).rename(folder / "moved")
+        (folder / "moved").rename(target)
+
+
+def rewrite(folder, suffix, change):
+    for stem in STEMS:
+        (folder / f"{stem}{suffix}").write_bytes(change((folder / stem).read_bytes()))
+        if suffix:
+            (folder / stem).unlink()
+
+
+VARIANTS = {
+    "a dot": lambda f: rename(f, lambda stem: stem.replace("-idx", ".idx")),
+    "a folder of that name": lambda f: rename(f, lambda stem: f"x/{stem}/{stem.replace('-idx', '.idx')}"),
+    "torchvision's root": lambda f: rename(f, lambda stem: f"MNIST/raw/{stem}"),
+    "extracted, but .gz": lambda f: rewrite(f, ".gz", bytes),
+    "gzipped, but not .gz": lambda f: rewrite(f, "", gzip.compress),
+    "gzipped twice": lambda f: rewrite(f, ".gz", lambda content: gzip.compress(gzip.compress(content))),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_idx_files_that_differ_by_a_dot_are_read(tmp_path, name):
+    make_folder(tmp_path, 9, 6, 3, 4, gz=False)
+    expected = load_dataset(str(tmp_path)).checksum()
+    VARIANTS[name](tmp_path)
+    assert load_dataset(str(tmp_path)).checksum() == expected
+    if name == "torchvision's root":  # where there may be several
+        make_folder(tmp_path / "FashionMNIST" / "raw", 9, 6, 3, 4)
+        with pytest.raises(UserError, match=r"several data sets: name one, .*FashionMNIST/raw, .*/MNIST/raw"):
+            load_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize(("made", "named"), [("MNIST", ""), ("MNIST/raw", "MNIST"), ("MNIST/raw", "MNIST/raw")])
+def test_a_published_data_set_may_be_named_or_lie_one_level_too_high(tmp_path, monkeypatch, made, named):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    arrays = make_folder(tmp_path / made, 30, 20, 10, 4)
+    dataset = load_dataset("mnist", f"~/{named}")
+    assert np.array_equal(dataset.train_images[:, 0], arrays[STEMS[0]])
+    assert load_dataset(f"~/{made}").checksum() == dataset.checksum()
+
+
+def test_what_is_looked_for_and_what_is_there_are_said(tmp_path):
+    make_folder(tmp_path, 9, 6, 3, 4)
+    (tmp_path / f"{STEMS[3]}.gz").rename(tmp_path / "t10k-labels-idx1-ubyte (1).gz")
+    with pytest.raises(UserError, match=rf"{STEMS[3]}, gzipped or not.* it has t10k.*t10k-labels-idx1-ubyte \(1\)"):
+        load_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"), [(np.arange(1, 10), "no label 0: 1 "), (np.arange(100, 109), "0, 1, .*, …")]
+)
+def test_labels_that_leave_a_class_empty_are_said(tmp_path, labels, said):
+    make_folder(tmp_path, 9, 6, 3, 4, gz=False)
+    (tmp_path / STEMS[1]).write_bytes(idx_bytes(labels))
+    with pytest.warns(UserWarning, match=f"{STEMS[1]} has no label.*{said}" if "…" in said else said):
+        load_dataset(str(tmp_path))
