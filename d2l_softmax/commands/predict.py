@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     parser = Parser(
         prog=program(),
-        usage="%(prog)s [RUN] [IMAGE …] [options]",
+        usage="%(prog)s [RUN] [IMAGE|FOLDER …] [options]",
         description="Print the class that a trained run gives each image, and its probability, and draw the images "
         f"in RUN/{FIGURE}. Without an image, the first {COUNT} test images of the run's data set are classified and "
         "compared with the truth.",
@@ -29,22 +29,23 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "paths",
         nargs="*",
-        type=Path,
+        type=_path,
         metavar="RUN, IMAGE",
-        help="a run's folder (default: the newest run in --logdir), then PNG or JPEG files; they are made grey and "
-        "scaled to the size of the training images",
+        help="a run's folder (default: the newest run in --logdir), then images, of any format that Pillow reads, or "
+        "folders of them; they are made grey and scaled to the size of the training images",
     )
     parser.add_argument(
         "--invert",
         action="store_true",
-        help="exchange black and white, for images that are dark on light: those of the named data sets are light on "
-        "dark",
+        help="exchange black and white: for dark on light where the training images are light on dark",
     )
     parser.add_argument(
-        "--data-dir", metavar="DIR", help="where the data set is, without images (default: where it was for training)"
+        "--data-dir",
+        metavar="DIR",
+        help="where the data set, or your own folder of data, is now (default: where it was for training)",
     )
     parser.add_argument(
-        "--logdir", type=Path, metavar="DIR", help="the folder of all runs, where RUN is not named (default: runs)"
+        "--logdir", type=_path, metavar="DIR", help="the folder of all runs, where RUN is not named (default: runs)"
     )
     return parser
 
@@ -84,6 +85,10 @@ def _predict(options: argparse.Namespace) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print(f"{title}\n", *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows), sep="\n")
     return 0
+
+
+def _path(text: str) -> Path:
+    return Path(os.path.expanduser(text))
 
 
 def _save(figure: "Figure", path: Path) -> str:

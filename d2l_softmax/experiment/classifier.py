@@ -10,7 +10,8 @@ from torch import Tensor
 
 from d2l_softmax.data.catalogue import DATASETS
 from d2l_softmax.data.datasets import load_dataset
-from d2l_softmax.data.image_file import read_image
+from d2l_softmax.data.folders import contents, find_images, printable
+from d2l_softmax.data.image_file import outermost, read_image
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.resume import settings_of
 from d2l_softmax.experiment.settings import Settings
@@ -73,19 +74,39 @@ def load_classifier(folder: Path) -> Classifier:
 
 
 def classify_images(run: Classifier, paths: list[Path], invert: bool) -> tuple[list[list[str]], Tensor, Figure]:
-    """Names, probabilities and a picture of one's own images."""
+    """Names, probabilities and a picture of one's own images, the files of `paths` and those in its folders."""
+    files = []
+    for path in paths:
+        files += (found := list(map(Path, find_images(path))) if path.is_dir() else [path])
+        if not found:
+            raise UserError(f"there is no image in {path}: it has {contents(path)}")
     *size, max_value = (run.data[name] for name in ("height", "width", "max_value"))
-    images = torch.stack([read_image(path, *size, max_value, invert) for path in paths])
-    border = torch.ones(size, dtype=torch.bool)
-    border[1:-1, 1:-1] = False
-    is_light = images[:, 0, border].median(dim=1).values > max_value / 2
-    if is_light.any() and run.data["name"] in DATASETS:
-        light = ", ".join(str(path) for path, light in zip(paths, is_light, strict=True) if light)
-        advice = "leave out --invert" if invert else "try --invert, which exchanges black and white"
-        warnings.warn(f"the background is light in {light}, but dark in the training images: {advice}", stacklevel=2)
-    probabilities, names = run.probabilities(images), [path.name for path in paths]
+    images = torch.stack([read_image(file, *size, max_value, invert) for file in files])
+    _warn_of_looks(images, files, run, invert)
+    probabilities, names = run.probabilities(images), [printable(file.name) for file in files]
     drawn = pictures.own_images(images, names, probabilities, run.data["classes"], max_value)
-    return [[str(path)] for path in paths], probabilities, drawn
+    return [[str(file)] for file in files], probabilities, drawn
+
+
+def _warn_of_looks(images: Tensor, files: list[Path], run: Classifier, invert: bool) -> None:
+    """Warn of images that are blank, or whose background is light where that of the training images is dark."""
+
+    def listed(which: Tensor) -> str:
+        names = [str(files[i]) for i in which.nonzero()]
+        return ", ".join(names[:5]) + f" and {len(names) - 5} more" * (len(names) > 5)
+
+    low, high = images.flatten(1).int().aminmax(dim=1)
+    if (blank := low == high).any():
+        warnings.warn(f"all pixels are alike in {listed(blank)}: nothing can be seen there", stacklevel=3)
+    # Ink lies at the other end of the range than its background, however shaded that is.
+    border, max_value = outermost(images).int().median(dim=1).values, run.data["max_value"]
+    of_training = run.data.get("border", max_value / 2)
+    dark_or_light = (of_training < max_value / 4) - (of_training > max_value * 3 / 4)
+    if (wrong := dark_or_light * (2 * border - low - high) > 0).any():
+        here, there = ("light", "dark")[::dark_or_light]
+        advice = "leave out --invert" if invert else "try --invert, which exchanges black and white"
+        message = f"the background is {here} in {listed(wrong)}, but {there} in the training images: {advice}"
+        warnings.warn(message, stacklevel=3)
 
 
 def classify_test_images(run: Classifier, data_dir: str | None, count: int) -> tuple[list[list[str]], Tensor, Figure]:
