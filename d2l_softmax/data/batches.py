@@ -57,6 +57,8 @@ class BatchIterator:
             raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
         if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
             raise ValueError(f"dtype must be a floating-point type such as torch.float32, got {dtype!r}")
+        # PyTorch shares no memory with arrays that are read-only or reversed.
+        images, labels = (np.array(x) if isinstance(x, np.ndarray) else x for x in (images, labels))
         images, labels = torch.as_tensor(images), torch.as_tensor(labels)
         if images.dtype != torch.uint8:
             raise ValueError(f"images must be unsigned bytes (uint8), got {images.dtype}")
@@ -69,7 +71,7 @@ class BatchIterator:
         self.images = images.to(device)
         self.labels = labels.to(device, torch.int64)
         self.batch_size = min(operator.index(batch_size), len(labels))
-        self.generator = None if seed is None else torch.Generator().manual_seed(seed)
+        self.generator = None if seed is None else torch.Generator().manual_seed(operator.index(seed))
         # A tensor, because CUDA divides by a plain number as a product with its rounded reciprocal.
         self.divisor = torch.tensor(divisor, dtype=dtype, device=device)
 

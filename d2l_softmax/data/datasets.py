@@ -148,7 +148,7 @@ def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = 
         folder = Path(os.path.expanduser(name)).resolve()
         found = find_own(folder)
         if isinstance(found, ClassFolders):
-            return _read_classes(folder, found, resize, operator.index(seed))
+            return _read_classes(folder, found, resize, seed)
         dataset = _read_four(folder.name, found, None)
     if resize is None:
         return dataset
@@ -223,11 +223,11 @@ def _read_classes(folder: Path, found: ClassFolders, side: int | None, seed: int
 
     if found.test is None:
         labels = [label for _, label in found.train]
-        how = {"test_size": max(len(found.classes), len(labels) // 5), "random_state": seed % 2**32}
+        how = {"test_size": max(len(found.classes), len(labels) // 5), "random_state": operator.index(seed) % 2**32}
         try:
             train, test = train_test_split(found.train, stratify=labels, **how)
         except ValueError as error:
-            raise UserError(f"{folder} has too few images to hold out: make train/ and test/ ({error})") from error
+            raise UserError(f"{folder} has a class of one image: add some, or make train/ and test/") from error
         n = f"{len(test)} of {len(labels)} images"
         warnings.warn(f"{folder} has no train/ and test/: the seed holds out {n} by class for the test", stacklevel=3)
     else:

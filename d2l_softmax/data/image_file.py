@@ -51,11 +51,13 @@ def read_image(
                 )
                 image = other if np.ptp(first) < np.ptp(other) // 4 else first
             grey = image.convert("L")
-    # Before the new size, because what training resizes are bytes from 0 to `max_value`, too.
-    levels = grey.point(lambda byte: round((255 - byte if invert else byte) * max_value / 255))
+    if invert:
+        grey = ImageOps.invert(grey)
+    if max_value != 255:  # before the new size, because what training resizes are bytes up to `max_value`, too
+        grey = grey.point(lambda byte: round(byte * max_value / 255))
     if height is not None:
-        levels = levels.resize((width, height), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(levels)).unsqueeze(0)
+        grey = grey.resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(grey)).unsqueeze(0)
 
 
 def outermost(images: Tensor) -> Tensor:

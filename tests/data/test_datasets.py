@@ -60,7 +60,7 @@ def test_images_of_ones_own_are_read_and_resized_as_by_torchvision(tmp_path, sid
         write_idx(folder / f"{stem}.gz", oblong)
         arrays[stem] = np.stack([resize(ToPILImage()(image)) for image in oblong])
     extract_archive(folder / f"{TRAIN_LABELS}.gz", remove_finished=True)  # not all files need be gzipped
-    dataset = load_dataset(str(folder), resize=side)
+    dataset = load_dataset(str(folder), resize=side and np.int64(side))
     assert (dataset.name, dataset.max_value, dataset.train_images.dtype) == ("my letters", 255, torch.uint8)
     assert dataset.classes == tuple(str(i) for i in range(max(classes, 2)))  # softmax has at least two
     for field, stem in zip(FIELDS, STEMS, strict=True):
