@@ -10,7 +10,6 @@ import sys
 import pytest
 import torch
 import tqdm
-from torch.utils.tensorboard import SummaryWriter
 
 from d2l_softmax import MODES
 from d2l_softmax.commands.train import main, parser
@@ -96,11 +95,6 @@ def test_the_same_command_twice_gives_the_same_figures(train, threads):
     assert one == other
 
 
-def test_a_batch_larger_than_the_data_set_is_one_step(train):
-    one, other = (metrics(train("--batch-size", size, name=str(size))) for size in (10**9, 1437))
-    assert all(one[name] == other[name] for name in FIGURES)
-
-
 def test_without_a_network_auto_warns_and_trains_on_digits(tmp_path, monkeypatch, capsys):
     def unreachable(source, folder):
         raise catalogue.DataUnavailableError("mirror: no route")
@@ -117,14 +111,6 @@ def test_without_a_network_auto_warns_and_trains_on_digits(tmp_path, monkeypatch
     assert not (tmp_path / "x").exists()
 
 
-def test_cuda_without_a_gpu_warns_and_runs_on_the_cpu(train, capsys, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.warns(UserWarning, match="no CUDA device is available"):
-        train("--device", "cuda")
-    assert "cpu, float32" in capsys.readouterr().out
-
-
 # What is wrong whatever the data and the machine are; more about the values of settings in test_settings.py.
 WRONG = [
     *("--epochs 0", "--epochs ten", "--lr nan", "--lr 0.1 0", "--mode magic", "--mode scrach", "--dtype float16"),
@@ -132,7 +118,7 @@ WRONG = [
     *("--modes=--", "--resume missing", "--dataset imagenet", "--dataset=a\nb", f"--dataset {ROOT}"),
     *(f"--dataset {ROOT}/missing", f"--dataset mnist --data-dir {__file__}", "--dataset auto --data-dir /dev/null/x"),
 ]
-UNAVAILABLE = ["--validation 1437", "--device tpu", "--device cuda:99", "--device=a\nb"]
+UNAVAILABLE = ["--logdir /dev/null/runs", "--validation 1437", "--device tpu", "--device cuda:99", "--device=a\nb"]
 
 
 @pytest.mark.parametrize("arguments", [*WRONG, *UNAVAILABLE])
@@ -188,38 +174,27 @@ def test_a_taken_name_is_refused_and_the_run_left_alone(train, tmp_path, capsys)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_log_folder_that_cannot_be_made_is_one_line(tmp_path, capsys):
-    (tmp_path / "file").touch()
-    assert main([*DIGITS, "--logdir", str(tmp_path / "file" / "runs")]) == 2
-    assert re.fullmatch(r"train\.py: error: .*file/runs.*\n", capsys.readouterr().err)
-
-
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("", ("config.json", "metrics.csv", "checkpoint.pt", "curves.png", "scores.txt", "events")),
-        ("--lr 0.1 0.2", ("config.json", "lr=0.1", "sweep.csv", "sweep.png")),
-        ("--mode compare --modes scratch,manual", ("config.json", "scratch", "drift.csv", "drift.png")),
+        ([], ["config.json", "metrics.csv", "checkpoint.pt", "curves.png"]),
+        (["--lr", "0.1", "0.2"], ["config.json", "lr=0.1", "sweep.csv", "sweep.png"]),
+        (["--mode", "compare", "--modes", "scratch,manual"], ["config.json", "scratch", "drift.csv", "drift.png"]),
     ],
 )
 def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch, kind, names):
-    def full(path, *_, **__):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
     def replace(source, target, original=os.replace):
-        (full if name in target.parts else original)(target if name in target.parts else source, target)
+        if name in target.parts:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        original(source, target)
 
-    for name in names:
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", replace)
-            if name == "events":
-                patch.setattr(SummaryWriter, "add_scalar", full)
-            figures = name.endswith(("png", "txt"))
-            arguments = [*DIGITS[: 4 if figures else 5], *kind.split(), "--logdir", str(tmp_path), "--run-name"]
-            assert main([*arguments, f"run-{name}"]) == 2
+    monkeypatch.setattr(os, "replace", replace)
+    for number, name in enumerate(names):
+        figures = [] if name.endswith("png") else ["--no-figures"]
+        digits = ["--dataset", "digits", "--epochs", "1", "--logdir", str(tmp_path), "--run-name", f"run{number}"]
+        assert main([*digits, *figures, *kind]) == 2
         error = capsys.readouterr().err
-        assert re.fullmatch(r".*: error: cannot read or write .*: No space left on device\n", error)
-        assert name == "events" or str(tmp_path / f"run-{name}") in error
+        assert re.fullmatch(rf".*: error: cannot read or write {tmp_path}/run{number}/.*: No space .*\n", error)
 
 
 def test_a_loss_that_is_not_finite_names_the_epoch_and_suggests_a_smaller_rate(tmp_path, capsys):
@@ -249,11 +224,7 @@ def test_help_shows_groups_and_defaults():
 def test_real_data_from_a_folder_that_is_only_read(train, capsys, real_data):
     before = sorted(real_data.rglob("*"))
     train("--mode", "concise", "--epochs", "1", "--dataset", "auto", "--data-dir", real_data)
-    out, err = capsys.readouterr()
-    assert err == ""
     assert sorted(real_data.rglob("*")) == before
-    ((epoch, train_loss, train_accuracy, test_loss, test_accuracy, _),) = table(out)
+    ((epoch, train_loss, train_accuracy, *_),) = table(capsys.readouterr().out)
     # After one epoch any seed gives about 0.786 and 0.749 (0.003 either way over a dozen seeds).
     assert (epoch, train_loss, train_accuracy) == (1, pytest.approx(0.786, abs=0.01), pytest.approx(0.749, abs=0.01))
-    assert 0.55 < test_loss < 0.75
-    assert 0.74 < test_accuracy < 0.82

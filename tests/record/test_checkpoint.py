@@ -1,5 +1,4 @@
 import io
-import random
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,6 @@ def learner(mode="scratch", seed=0):
     return MODES[mode](6, 3, lr=0.1, momentum=0.9, generator=generator, device=torch.device("cpu"))
 
 
-@pytest.fixture
-def written(tmp_path):
-    """A folder with a checkpoint whose weights are full of 3."""
-    one = learner()
-    one.W.fill_(3)
-    save(tmp_path, one, torch.Generator().manual_seed(1), HISTORY, IDENTITY)
-    return tmp_path
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_a_learner_is_restored_whole(tmp_path, mode):
     one, generator = learner(mode), torch.Generator().manual_seed(7)
@@ -39,7 +29,9 @@ def test_a_learner_is_restored_whole(tmp_path, mode):
     assert load(tmp_path) is None
     step(one)
     torch.randperm(9, generator=generator)
-    save(tmp_path, one, generator, HISTORY, IDENTITY)
+    for history in (HISTORY[:1], HISTORY):
+        save(tmp_path, one, generator, history, IDENTITY)
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
     drawn = torch.rand(3)
     other, restored = learner(mode, seed=5), torch.Generator()
     assert restore(load(tmp_path), tmp_path, other, restored, IDENTITY) == HISTORY
@@ -51,14 +43,6 @@ def test_a_learner_is_restored_whole(tmp_path, mode):
         assert torch.equal(other.b, one.b)
         step(one)
         step(other)
-
-
-def test_a_checkpoint_is_replaced_by_the_next_and_no_other_file_is_left(written):
-    one = learner()
-    one.W.fill_(4)
-    save(written, one, torch.Generator(), HISTORY, IDENTITY)
-    assert load(written)["W"].unique() == 4
-    assert [path.name for path in written.iterdir()] == [CHECKPOINT]
 
 
 class Evil:
@@ -105,22 +89,19 @@ def test_foreign_files_are_refused_and_nothing_in_them_is_run(tmp_path, monkeypa
         ({"order": torch.zeros(3)}, "is damaged or of another kind"),
     ],
 )
-def test_a_checkpoint_of_another_run_is_refused(written, change, message):
-    with pytest.raises(UserError, match=rf"^{written / CHECKPOINT} {message}"):
-        restore(load(written) | change, written, learner(), torch.Generator(), IDENTITY)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, change, message):
+    save(tmp_path, learner(), torch.Generator(), HISTORY, IDENTITY)
+    with pytest.raises(UserError, match=rf"^{tmp_path / CHECKPOINT} {message}"):
+        restore(load(tmp_path) | change, tmp_path, learner(), torch.Generator(), IDENTITY)
 
 
-def test_no_change_of_bytes_crashes_the_reader_or_changes_the_weights(written):
-    whole, chance, refused = (written / CHECKPOINT).read_bytes(), random.Random(0), 0
-    for _ in range(300):
-        content = bytearray(whole)
-        for _ in range(chance.randint(1, 4)):
-            content[chance.randrange(len(content))] ^= chance.randint(1, 255)
-        del content[chance.choice([len(content), chance.randrange(len(content))]) :]
-        (written / CHECKPOINT).write_bytes(content)
-        try:
-            # The change was in bytes that are not read.
-            assert load(written)["W"].unique() == 3
-        except UserError:
-            refused += 1
-    assert refused > 200
+def test_a_changed_byte_or_a_lost_end_is_found(tmp_path):
+    one = learner()
+    one.W.fill_(3)
+    save(tmp_path, one, torch.Generator(), HISTORY, IDENTITY)
+    whole = (tmp_path / CHECKPOINT).read_bytes()
+    at = whole.index(torch.full((6,), 3.0).numpy().tobytes())
+    for content in (whole[:at] + b"\1" + whole[at + 1 :], whole[:-1], whole[: len(whole) // 2]):
+        (tmp_path / CHECKPOINT).write_bytes(content)
+        with pytest.raises(UserError, match="is damaged"):
+            load(tmp_path)
