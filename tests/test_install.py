@@ -67,7 +67,7 @@ def programs(tmp_path_factory) -> Path:
     return programs
 
 
-@pytest.mark.parametrize("source", ["{path}", "--editable={path}", "git+{url}"])
+@pytest.mark.parametrize("source", ["--editable={path}", "git+{url}"])
 def test_what_pip_installs_works_in_any_folder(source, project, programs, tmp_path):
     # Neither torch nor setuptools is downloaded: they are found in the environment of the tests.
     offline = ("--no-index", "--no-deps", "--no-build-isolation", "--ignore-installed", "--quiet")

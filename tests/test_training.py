@@ -77,25 +77,16 @@ def test_losses_whose_sum_their_type_cannot_hold_are_added_up_in_float64(dtype, 
 
 
 def test_a_module_trains_in_train_mode_and_is_evaluated_in_eval_mode(blobs):
-    seen = []
-
-    class Watched(nn.Linear):
-        def forward(self, X):
-            seen.append(self.training)
-            return super().forward(X.flatten(1))
-
-    net = Watched(20, 4)
-    data_iter = BatchIterator(*blobs, 700, device=CPU)
-    loss = nn.CrossEntropyLoss(reduction="none")
+    seen, net, data_iter = [], nn.Sequential(nn.Flatten(), nn.Linear(20, 4)), BatchIterator(*blobs, 700, device=CPU)
+    net.register_forward_hook(lambda *_: seen.append(net.training))
     net.eval()
-    train_epoch(net, data_iter, loss, torch.optim.SGD(net.parameters(), lr=0.1))
-    assert seen == [True]
+    train_epoch(net, data_iter, cross_entropy, torch.optim.SGD(net.parameters(), lr=0.1))
     assert not net.training
     net.train()
-    evaluate(net, data_iter, loss)
+    evaluate(net, data_iter, cross_entropy)
     evaluate_accuracy(net, data_iter)
-    assert seen == [True, False, False]
     assert net.training
+    assert seen == [True, False, False]
 
 
 @pytest.fixture
@@ -143,19 +134,13 @@ def test_an_updater_that_is_none_is_refused_before_it_is_needed(updater):
         train_epoch(None, None, None, updater)
 
 
-def test_losses_of_another_shape_are_refused(batches):
-    W, b = parameters()
+def test_losses_of_another_shape_and_no_samples_are_refused(batches):
+    net, per_row = linear(*parameters()), lambda logits, y: cross_entropy(logits, y).unsqueeze(1)
     with pytest.raises(ValueError, match=re.escape("per sample, (64,), or their mean, got (64, 1)")):
-        evaluate(linear(W, b), batches, lambda logits, y: cross_entropy(logits, y).unsqueeze(1))
-
-
-def test_an_empty_iterator_is_an_error():
-    learner = MODES["scratch"](20, 4, lr=0.1, device=CPU)
-    for function, *others in ((evaluate, learner.loss), (train_epoch, learner.loss, learner.updater)):
+        evaluate(net, batches, per_row)
+    for function, *others in (evaluate, cross_entropy), (train_epoch, cross_entropy, print), (evaluate_accuracy,):
         with pytest.raises(ValueError, match="no samples"):
-            function(learner.net, [], *others)
-    with pytest.raises(ValueError, match="no samples"):
-        evaluate_accuracy(learner.net, [])
+            function(net, [], *others)
 
 
 @pytest.mark.parametrize(

@@ -120,11 +120,6 @@ def test_right_modes_stay_well_below_what_rounding_explains_however_wild_the_tra
         assert row["step_loss"] < row["step_allowed_loss"] / 2
 
 
-def test_steps_that_are_lost_in_rounding_are_not_judged(compare, capsys):
-    assert compare("--epochs 1 --lr 1e-12") == 1
-    assert "cannot be judged here: " in capsys.readouterr().err
-
-
 ALIKE, APART = Steps(0.001, 0, 0.01, 0.1, 2), Steps(0.02, 0, 0.01, 0.1, 2)
 UNKNOWN = [ALIKE._replace(size=size) for size in (0.0, 0.5, float("nan"), float("inf"))]
 UNKNOWN += [ALIKE._replace(allowed_weights=allowed) for allowed in (0.0, 0.1, float("nan"), float("inf"))]
@@ -154,16 +149,16 @@ def test_the_verdict_is_of_the_first_point_that_differs_and_never_of_what_cannot
     assert re.match(verdict, comparison.verdict)
 
 
+def test_steps_that_are_lost_in_rounding_are_not_judged(compare, capsys):
+    assert compare("--epochs 1 --lr 1e-12") == 1
+    assert "cannot be judged here: " in capsys.readouterr().err
+
+
 def test_ctrl_c_keeps_what_is_complete(tmp_path, compare, capsys, monkeypatch):
     monkeypatch.setattr(EpochTable, "add", lambda *_: signal.raise_signal(signal.SIGINT))
     assert compare("--epochs 3 --modes scratch,manual") == 130
     assert capsys.readouterr().err.endswith(": interrupted; what is complete is kept\n")
     assert len(rows(tmp_path / "run", "drift.csv")) == len(rows(tmp_path / "run" / "manual")) == 2
-
-
-def test_a_subset_is_compared(tmp_path, compare):
-    assert compare("--epochs 1 --modes scratch,concise") == 0
-    assert sorted(p.name for p in (tmp_path / "run").iterdir() if p.is_dir()) == ["concise", "differences", "scratch"]
 
 
 @pytest.mark.parametrize("modes", ["scratch", "scratch,scratch", "scratch,nonsense", ""])

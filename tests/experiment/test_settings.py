@@ -7,38 +7,33 @@ from d2l_softmax import MODES, UserError
 from d2l_softmax.experiment.settings import Settings
 
 REFUSED = [
-    ("mode", [""], f"one of {', '.join(MODES)}"),
-    ("lr_schedule", ["linear"], "one of constant, cosine"),
-    ("init", ["ones"], "one of normal, xavier, uniform, zeros"),
-    ("pixels", ["bytes"], "one of unit, raw"),
-    ("dtype", ["half"], "one of float32, float64"),
-    *((name, [0, -1], "at least 1") for name in ("epochs", "batch_size")),
-    ("resize", [0, 2**16], "at least 1 and below 2^16"),
-    ("validation", [-1], "at least 0"),
-    ("seed", [-1, 2**63], "at least 0 and below 2^63"),
-    ("lr", [0.0, -0.1, math.inf, math.nan], "above 0 and finite"),
-    ("momentum", [-0.1, 1.0, math.nan], "at least 0 and below 1"),
-    ("weight_decay", [-1e-9, math.inf, math.nan], "at least 0 and finite"),
+    ("mode", [""], f"be one of {', '.join(MODES)}"),
+    ("lr_schedule", ["linear"], "be one of constant, cosine"),
+    ("init", ["ones"], "be one of normal, xavier, uniform, zeros"),
+    ("pixels", ["bytes"], "be one of unit, raw"),
+    ("dtype", ["half"], "be one of float32, float64"),
+    *((name, [0, -1], "be at least 1") for name in ("epochs", "batch_size")),
+    ("resize", [0, 2**16], "be at least 1 and below 2^16"),
+    ("validation", [-1], "be at least 0"),
+    ("seed", [-1, 2**63], "be at least 0 and below 2^63"),
+    ("lr", [0.0, -0.1, math.inf, math.nan], "be above 0 and finite"),
+    ("momentum", [-0.1, 1.0, math.nan], "be at least 0 and below 1"),
+    ("weight_decay", [-1e-9, math.inf, math.nan], "be at least 0 and finite"),
     # What they must be is a type.
-    ("lr", ["0.1", None], ""),
+    ("lr", ["0.1", None], "be "),
     *((name, ["1", 0.5, None], "") for name in ("epochs", "seed", "validation")),
-    ("data_dir", [1, None], ""),
-    ("figures", [1, "yes", None], ""),
+    ("data_dir", [1, None], "be "),
+    ("figures", [1, "yes", None], "be "),
+    ("run_name", ["", ".", "..", "../run", "/run", "run/../.."], "name a folder inside --logdir"),
 ]
 
 
 @pytest.mark.parametrize(("name", "values", "allowed"), REFUSED)
 def test_a_value_that_is_not_allowed_is_named_with_what_is(name, values, allowed):
-    said = rf"^--{name.replace('_', '-')} must be {re.escape(allowed)}.*, got .?"
+    said = rf"^--{name.replace('_', '-')} must {re.escape(allowed)}.*, got .?"
     for value in values:
         with pytest.raises(UserError, match=said + re.escape(str(value))):
             Settings(**{name: value})
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", "../run", "/run", "run/../.."])
-def test_a_run_stays_in_the_folder_of_all_runs(name):
-    with pytest.raises(UserError, match=rf"^--run-name must name a folder inside --logdir, got '{name}'$"):
-        Settings(run_name=name)
 
 
 def test_the_nearest_choice_is_suggested():

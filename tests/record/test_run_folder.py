@@ -33,13 +33,6 @@ def test_a_name_is_used_exactly_and_refused_when_taken(tmp_path):
     assert read_config(folder) == config
 
 
-@pytest.mark.parametrize("name", [None, "name"])
-def test_a_file_where_the_folder_is_to_be_is_an_error_at_once(tmp_path, name):
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"):
-        create_run_folder(tmp_path / "file", "digits-scratch", name)
-
-
 def test_a_folder_is_locked_for_other_processes_until_it_is_released(tmp_path):
     other = FileLock(tmp_path / ".lock", timeout=0)
     with other, pytest.raises(UserError, match="still being written"), locked(tmp_path):
@@ -50,14 +43,11 @@ def test_a_folder_is_locked_for_other_processes_until_it_is_released(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b'{"settings": {"lr": 0.1', b"a shoe", b"[]", b"{}", b"\x80\xff", b"[" * 10**5])
-def test_a_damaged_config_is_refused_by_name(tmp_path, content):
+def test_a_damaged_config_or_none_is_refused_by_name(tmp_path, content):
+    with pytest.raises(UserError, match=f"^{tmp_path} holds no run"):
+        read_config(tmp_path)
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(UserError, match=f"^{tmp_path / 'config.json'} is damaged"):
-        read_config(tmp_path)
-
-
-def test_a_folder_without_a_config_holds_no_run(tmp_path):
-    with pytest.raises(UserError, match="holds no run"):
         read_config(tmp_path)
 
 
