@@ -1,3 +1,4 @@
+import functools
 import pkgutil
 import shlex
 import shutil
@@ -39,34 +40,27 @@ def one_error(capsys):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The folder of a run of three epochs that was never stopped, by its mode."""
-    logdir, made = tmp_path_factory.mktemp("whole"), {}
+    logdir = tmp_path_factory.mktemp("whole")
 
-    def whole(mode="scratch"):
-        if mode not in made:
-            assert train(logdir, mode, "--mode", mode, "--epochs", "3") == 0
-            made[mode] = logdir / mode
-        return made[mode]
+    @functools.cache
+    def whole(mode):
+        assert train(logdir, mode, "--mode", mode, "--epochs", "3") == 0
+        return logdir / mode
 
     return whole
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_resumed_run_ends_like_one_never_stopped(tmp_path, whole, mode):
+@pytest.mark.parametrize(("mode", "lost"), [*((mode, ".lock") for mode in MODES), ("scratch", "checkpoint.pt")])
+def test_a_resumed_run_ends_like_one_never_stopped(tmp_path, whole, mode, lost):
     run = tmp_path / "run"
     assert train(tmp_path, "run", "--mode", mode, "--epochs", "1") == 0
+    (run / lost).unlink()
     # As if it had been killed after it wrote the figures of an epoch, but before its checkpoint.
     with (run / "metrics.csv").open("a") as file:
         file.write("2,9.9,0.1,9.9,0.1,1.0\n3,9.9")
     (run / ".checkpoint.pt.partial").write_bytes(b"half")
     assert resume(run, 3) == 0
     assert outcome(run) == outcome(whole(mode))
-
-
-def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path, whole):
-    assert train(tmp_path, "run", "--epochs", "2") == 0
-    (tmp_path / "run" / "checkpoint.pt").unlink()
-    assert resume(tmp_path / "run", 3) == 0
-    assert outcome(tmp_path / "run") == outcome(whole())
 
 
 @pytest.mark.parametrize(
@@ -95,25 +89,22 @@ def test_ctrl_c_and_sigterm_say_how_to_go_on_to_the_same_bits(
         assert train(tmp_path, "my run", "--epochs", "3") == 130
     assert one_error(capsys) == f"train.py: interrupted; to go on: python train.py --resume '{run}'"
     assert main(["--resume", str(run)]) == 0
-    assert outcome(run) == outcome(whole())
+    assert outcome(run) == outcome(whole("scratch"))
 
 
 def test_resuming_a_finished_run_says_so_and_changes_nothing(whole, capsys):
-    before = snapshot(whole())
-    assert main(["--resume", str(whole())]) == 0
+    before = snapshot(whole("scratch"))
+    assert main(["--resume", str(whole("scratch"))]) == 0
     assert "already has 3 epochs" in capsys.readouterr().out
-    assert snapshot(whole()) == before
+    assert snapshot(whole("scratch")) == before
 
 
-def test_a_contradicting_setting_is_refused_by_name_and_the_same_one_is_not(whole, capsys):
+def test_a_contradicting_setting_is_refused_by_name_and_the_same_one_is_not(tmp_path, whole, capsys):
     others = {"--lr": "0.2", "--mode": "concise", "--seed": "1", "--batch-size": "32", "--dataset": "mnist"}
     for option, value in others.items():
-        assert resume(whole(), 4, option, value) == 2
-        assert f"{option} {value} contradicts {whole()}" in one_error(capsys)
-    assert resume(whole(), 3, "--lr", "0.1", "--momentum", "0.9") == 0
-
-
-def test_more_epochs_would_change_a_cosine_schedule(tmp_path, capsys):
+        assert resume(whole("scratch"), 4, option, value) == 2
+        assert f"{option} {value} contradicts {whole('scratch')}" in one_error(capsys)
+    assert resume(whole("scratch"), 3, "--lr", "0.1", "--momentum", "0.9") == 0
     assert train(tmp_path, "run", "--epochs", "1", "--lr-schedule", "cosine") == 0
     assert resume(tmp_path / "run", 2) == 2
     assert "--epochs 2 contradicts" in one_error(capsys)
@@ -127,7 +118,7 @@ def spoil(path, content):
     """A function that copies a whole run and puts `content` in place of one of its files."""
 
     def make(folder, whole):
-        shutil.copytree(whole(), folder)
+        shutil.copytree(whole("scratch"), folder)
         (folder / path).write_bytes(content(whole))
 
     return make
@@ -140,7 +131,10 @@ def spoil(path, content):
         (lambda folder, _: folder.mkdir(), "holds no run"),
         (spoil("config.json", lambda _: b'{"settings": 1'), "config.json is damaged"),
         (spoil("config.json", lambda _: b'{"settings": {"what": 1}}'), "config.json is damaged"),
-        (spoil("checkpoint.pt", lambda whole: (whole() / "checkpoint.pt").read_bytes()[:-200]), "pt is damaged"),
+        (
+            spoil("checkpoint.pt", lambda whole: (whole("scratch") / "checkpoint.pt").read_bytes()[:-200]),
+            "pt is damaged",
+        ),
         (
             spoil("checkpoint.pt", lambda whole: (whole("manual") / "checkpoint.pt").read_bytes()),
             "they differ in mode",
@@ -190,7 +184,7 @@ def test_a_group_is_not_resumed_but_its_members_are(tmp_path, whole, capsys, mon
     assert f"`python {shlex.join(['train.py', *command])}`" in error
     member = tmp_path / "my group" / members[0]
     assert resume(member, 3) == 0
-    numbers = [[float(cell) for row in rows(folder)[1:] for cell in row] for folder in (member, whole())]
+    numbers = [[float(cell) for row in rows(folder)[1:] for cell in row] for folder in (member, whole("scratch"))]
     assert numbers[0] == pytest.approx(numbers[1], rel=1e-5)
 
 
