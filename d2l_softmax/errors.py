@@ -27,4 +27,5 @@ def reading(path: str | PathLike) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:
-        raise UserError(f"{path} is damaged or of another kind ({type(error).__name__}: {error})") from error
+        first_line = str(error).partition("\n")[0]
+        raise UserError(f"{path} is damaged or of another kind ({type(error).__name__}: {first_line})") from error

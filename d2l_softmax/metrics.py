@@ -1,4 +1,4 @@
-"""The figures of an epoch: each field is a column of `metrics.csv`, and each loss and accuracy a curve in TensorBoard."""
+"""The figures of an epoch: a field is a column of `metrics.csv`, and a loss or an accuracy a curve in TensorBoard."""
 
 import math
 from typing import NamedTuple

@@ -88,7 +88,7 @@ def accuracy(y_hat: Tensor, y: Tensor) -> Tensor:
     """
     y_hat = y_hat.detach()
     predicted = y_hat.argmax(dim=-1) if y_hat.ndim > y.ndim else y_hat
-    if predicted.shape != y.shape:
+    if predicted.shape != y.shape or (y.ndim > 1 and predicted is y_hat):
         raise ValueError(
             f"y must hold one class index for each prediction, got y_hat {tuple(y_hat.shape)} and y {tuple(y.shape)}"
         )
@@ -161,7 +161,9 @@ class _FunctionUpdater:
 def _warn_of_probabilities(losses: Tensor, logits: Tensor, y: Tensor) -> None:
     """Warn where a cross-entropy that takes logits is given probabilities: it trains on, but to a worse result."""
     if logits.ndim == 2 and len(y) and logits.amin() >= 0 and (logits.sum(dim=1) - 1).abs().amax() < 1e-4:
-        if (torch.nn.functional.cross_entropy(logits, y.long()) - losses.mean()).abs() < 1e-4:
+        of_logits = torch.nn.functional.cross_entropy(logits, y.long())
+        of_probabilities = torch.nn.functional.nll_loss(logits.log(), y.long())
+        if (of_logits - losses.mean()).abs() < 1e-4 < (of_probabilities - losses.mean()).abs():
             warnings.warn(
                 "the network returns probabilities, but this loss takes logits: leave out the network's softmax, or "
                 "use cross_entropy_of_probabilities",

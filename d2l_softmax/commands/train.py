@@ -15,6 +15,7 @@ from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.settings import CHOICES, SWEPT, Settings, one_of
 from d2l_softmax.modes import MODES
 from d2l_softmax.parallel.launch import launched
+from d2l_softmax.record.run_folder import CONFIG
 
 # What trains is imported once the arguments are known to be right, so that --help and mistakes need not wait for it.
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _dispatch(options: dict) -> int:
     if options.get("dataset", Settings.dataset) not in DATASETS:
         # A run can be resumed from any folder.
         options["dataset"] = os.path.abspath(os.path.expanduser(options["dataset"]))
-    swept = {name: options[name] for name in SWEPT if name in options}
+    swept = {name: options[name] for name in SWEPT if options.get(name)}
     combinations = [options | dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
     if len(combinations) > 1:
         if "resume" in options or comparing:
@@ -160,7 +161,8 @@ def _summarize_run(ended: "Run") -> int:
     _say_where(ended.folder, ended.folder.parent)
     if ended.interrupted:
         command = f"python {program()}" if program().endswith(".py") else program()
-        return interrupted(f"to go on: {command} --resume {shlex.quote(str(ended.folder))}")
+        begun = (ended.folder / CONFIG).exists()
+        return interrupted(f"to go on: {command} --resume {shlex.quote(str(ended.folder))}" if begun else "")
     return 0
 
 

@@ -111,7 +111,15 @@ def compare(settings: Settings, modes: list[str]) -> Comparison:
     runs = {mode: Run(replace(settings, mode=mode), dataset, device) for mode in modes}
     first = runs[modes[0]]
     folder = create_run_folder(settings.logdir, f"{dataset.name}-compare", settings.run_name)
-    write_config(folder, {"kind": "comparison", "members": [Path(mode).name for mode in modes], "data": first.description, "command": sys.argv})
+    write_config(
+        folder,
+        {
+            "kind": "comparison",
+            "members": [Path(mode).name for mode in modes],
+            "data": first.description,
+            "command": sys.argv,
+        },
+    )
     comparison = Comparison(folder, modes)
     with ExitStack() as stack:
         for mode, run in runs.items():
@@ -151,10 +159,11 @@ def _train(runs: dict[str, Run], comparison: Comparison, writer) -> None:
 
 
 def _two_steps(runs: dict[str, Run]) -> Steps:
-    """Let fresh learners of all modes take two steps from the first mode's weights, on images of the last test batch."""
+    """Let fresh learners of all modes take two steps from the first mode's weights on part of a test batch."""
     first = next(iter(runs.values()))
     *_, (X, y) = first.iterators["test"]
-    batches = list(zip(X.split(STEP_IMAGES[0])[:2], y.split(STEP_IMAGES[0])[:2], strict=True))
+    X, y = X[: sum(STEP_IMAGES)], y[: sum(STEP_IMAGES)]
+    batches = list(zip(X.split(STEP_IMAGES[0]), y.split(STEP_IMAGES[0]), strict=True))
     W, b = first.learner.W.clone(), first.learner.b.clone()
     weights, losses = [], []
     for run in runs.values():
@@ -166,11 +175,14 @@ def _two_steps(runs: dict[str, Run]) -> Steps:
             losses.append(learner.loss(logits, y).expand(len(y)))
         train_epoch(learner.net, batches, learner.loss, learner.updater, learner.backward)
         weights.append(torch.cat([learner.W, learner.b[None]]))
-    start = torch.cat([W, b[None]])
-    eps, largest = torch.finfo(W.dtype).eps, 1 + float((X.flatten(1) @ W + b).abs().max())
-    size = float((weights[0] - start).abs().max())
-    allowed = ROUNDINGS * eps * (float(start.abs().max()) + largest * size)
-    return Steps(_apart(weights), _apart(losses), allowed, ROUNDINGS * eps * largest, size)
+    start, end = torch.cat([W, b[None]]), weights[0]
+    # The rounding of a logit x·w + b is that of its terms, |x|·|w| + |b|, before the steps and between them.
+    terms = torch.cat([X.flatten(1).abs(), torch.ones_like(X[:, :1, 0, 0])], dim=1)
+    before, after = (1 + float((terms @ W_and_b.abs()).max()) for W_and_b in (start, end))
+    eps, size = torch.finfo(W.dtype).eps, float((end - start).abs().max())
+    allowed = ROUNDINGS * eps * (float(start.abs().max()) + max(before, after) * size)
+    allowed_loss = ROUNDINGS * eps * (before + float(losses[0].abs().max()))
+    return Steps(_apart(weights), _apart(losses), allowed, allowed_loss, size)
 
 
 def _drift(runs: Iterable[Run]) -> tuple[float, float]:
@@ -182,14 +194,15 @@ def _drift(runs: Iterable[Run]) -> tuple[float, float]:
 
 def _apart(tensors: Iterable[torch.Tensor]) -> float:
     """The largest difference of an entry between any two tensors."""
-    return max(float((one - other).abs().max()) for one, other in itertools.combinations(tensors, 2))
+    # Of the tensor's own maximum, because Python's max() passes over nan.
+    return float(torch.stack([(one - other).abs().max() for one, other in itertools.combinations(tensors, 2)]).max())
 
 
 def _explanation(comparison: Comparison) -> str:
     """What TensorBoard's Text says of a comparison, in Markdown."""
     return (
-        f"**{comparison.verdict}.**\n\nOf modes that take the same steps, the curves coincide: they are one algorithm, "
-        "and that is the result. Smoothing bends the curves: set it to 0. Custom Scalars has train and test of all "
+        f"**{comparison.verdict}.**\n\nThe curves of modes that take the same steps coincide: they are one "
+        "algorithm, and that is the result. Smoothing bends the curves: set it to 0. Custom Scalars has train and test of all "
         "modes in one chart. `differences` is how far the modes have drifted apart by rounding."
     )
 

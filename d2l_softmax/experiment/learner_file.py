@@ -1,4 +1,4 @@
-"""A learner's own file as a mode: its net, loss and updater in our loop, from the same weights as the built-in modes."""
+"""A learner's own file as a mode: its net, loss and updater in our loop, from the weights of the built-in modes."""
 
 import hashlib
 import inspect
@@ -105,7 +105,7 @@ def _probabilities_of(out: Tensor) -> Callable[[Tensor], Tensor]:
 class _Loss:
     """A learner's loss as one loss per sample, and the backward pass through what it returned.
 
-    A function as updater is called after the gradient of the sum, as in the book, an optimizer after that of the mean.
+    A function as updater is called after the gradient of the sum, as in the book; an optimizer after the mean's.
     """
 
     def __init__(self, loss: Callable, out: Tensor, updater: Any):

@@ -111,9 +111,10 @@ class Run:
     def headline(self) -> str:
         """What is trained on which data and where."""
         data, held_out = self.description, self.settings.validation
+        validation = f", {held_out} validation" if held_out else ""
         return (
-            f"{data['name']}: {len(self.dataset.train_labels)} training{f', {held_out} validation' if held_out else ''} "
-            f"and {data['test_images']} test images of {data['height']}×{data['width']}, {len(data['classes'])} "
+            f"{data['name']}: {len(self.dataset.train_labels)} training{validation} and "
+            f" {data['test_images']} test images of {data['height']}×{data['width']}, {len(data['classes'])} "
             f"classes; {self.device}, {self.settings.dtype}"
         )
 
@@ -130,6 +131,7 @@ class Run:
             UserError: another process is writing to the folder, its checkpoint is damaged, or the loss is no longer
                 finite.
         """
+        self.folder = folder
         try:
             with self.recording(folder), self.threads():
                 if self.is_complete:

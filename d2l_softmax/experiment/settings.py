@@ -71,7 +71,7 @@ class Settings:
             name, value = setting.name, getattr(self, setting.name)
             option = f"--{name.replace('_', '-')}"
             if not isinstance(value, int | float if setting.type is float else setting.type):
-                raise UserError(f"{option} must be {setting.type}, got {value!r}")
+                raise UserError(f"{option} must be {getattr(setting.type, '__name__', setting.type)}, got {value!r}")
             if isinstance(value, str) and value.encode(errors="ignore").decode() != value:
                 raise UserError(f"{option} must be text in UTF-8, got {value!r}")
             if name in CHOICES and not (name == "mode" and value.endswith(".py")):

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from d2l_softmax.errors import UserError, reading
 from d2l_softmax.record.files import replace
 
-CONFIG = "config.json"
+CONFIG, LOCK = "config.json", ".lock"
 
 
 def create_run_folder(logdir: str | Path, label: str, name: str | None = None) -> Path:
@@ -49,7 +49,7 @@ def check_run_name(logdir: str | Path, name: str) -> None:
         UserError: it does.
     """
     folder = Path(logdir) / name
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and {path.name for path in folder.iterdir()} - {LOCK}:
         raise UserError(f"{folder} already holds a run: choose another --run-name, or remove it")
 
 
@@ -82,7 +82,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process is writing to it.
     """
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:

@@ -1,4 +1,5 @@
 import csv
+import errno
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +59,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         assert path.read_bytes() == content
 
     def fail(*_):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full")
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
