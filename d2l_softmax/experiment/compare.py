@@ -202,8 +202,8 @@ def _explanation(comparison: Comparison) -> str:
     """What TensorBoard's Text says of a comparison, in Markdown."""
     return (
         f"**{comparison.verdict}.**\n\nThe curves of modes that take the same steps coincide: they are one "
-        "algorithm, and that is the result. Smoothing bends the curves: set it to 0. Custom Scalars has train and test of all "
-        "modes in one chart. `differences` is how far the modes have drifted apart by rounding."
+        "algorithm, and that is the result. Smoothing bends the curves: set it to 0. Custom Scalars has train and "
+        "test of all modes in one chart. `differences` is how far the modes have drifted apart by rounding."
     )
 
 
