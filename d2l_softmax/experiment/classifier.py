@@ -77,9 +77,10 @@ def classify_images(run: Classifier, paths: list[Path], invert: bool) -> tuple[l
     """Names, probabilities and a picture of one's own images, the files of `paths` and those in its folders."""
     files = []
     for path in paths:
-        files += (found := list(map(Path, find_images(path))) if path.is_dir() else [path])
+        found = list(map(Path, find_images(path))) if path.is_dir() else [path]
         if not found:
             raise UserError(f"there is no image in {path}: it has {contents(path)}")
+        files += found
     *size, max_value = (run.data[name] for name in ("height", "width", "max_value"))
     images = torch.stack([read_image(file, *size, max_value, invert) for file in files])
     _warn_of_looks(images, files, run, invert)
