@@ -47,7 +47,10 @@ def sweep(combinations: list[Settings]) -> Sweep:
     print(f"{first.mode}, {len(members)} combinations, on {alike.headline}", flush=True)
     try:
         for names in stacks:
-            alike = alike if names is stacks[0] else Run(members[names[0]], dataset, device)
+            if names is not stacks[0]:
+                # Read again, because of one's own images the seed decides which are for the test.
+                dataset, device = data_and_device(members[names[0]])
+                alike = Run(members[names[0]], dataset, device)
             runs = {name: Run(members[name], dataset, device, like=alike) for name in names}
             _train_together(runs, ended)
     except KeyboardInterrupt:
@@ -56,7 +59,7 @@ def sweep(combinations: list[Settings]) -> Sweep:
     if first.figures and not ended.interrupted:
         ranking.draw(ended, first.mode)
         if (best := ranking.best(ended)) is not None:
-            run = Run(members[best], dataset, device)
+            run = Run(members[best], *data_and_device(members[best]))
             with run.recording(folder / best, ended.values[best]):
                 run.draw()
     return ended

@@ -70,8 +70,10 @@ def read_config(folder: Path) -> dict:
         raise UserError(f"{folder} holds no run: it has no {CONFIG}")
     with reading(path):
         config = json.loads(path.read_bytes())
-        if not {"settings", "members"} & config.keys():
-            raise ValueError("it has no settings")
+        needed = {"command", "data"} if "members" in config else {"settings", "data"}
+        of_data = {"name", "sha256", "height", "width", "max_value", "classes"}
+        if lacking := (needed - config.keys()) or (of_data - config["data"].keys()):
+            raise ValueError(f"it has no {', '.join(sorted(lacking))}")
     return config
 
 
