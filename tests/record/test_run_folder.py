@@ -27,7 +27,8 @@ def test_runs_started_at_once_get_folders_of_their_own(tmp_path):
 def test_a_name_is_used_exactly_and_refused_when_taken(tmp_path):
     folder = create_run_folder(tmp_path, "digits-scratch", "my/run")
     assert folder == create_run_folder(tmp_path, "digits-scratch", "my/run") == tmp_path / "my" / "run"
-    config = {"settings": {"lr": 0.1}, "data": {"name": "靴"}, "command": [os.fsdecode(b"\xff")]}
+    data = {"name": "靴", "sha256": "0", "height": 8, "width": 6, "max_value": 255, "classes": ["a", "ü"]}
+    config = {"settings": {"lr": 0.1}, "data": data, "command": [os.fsdecode(b"\xff")]}
     write_config(folder, config)
     with pytest.raises(UserError, match="run already holds a run"):
         create_run_folder(tmp_path, "digits-scratch", "my/run")
