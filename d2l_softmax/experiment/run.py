@@ -114,7 +114,7 @@ class Run:
         validation = f", {held_out} validation" if held_out else ""
         return (
             f"{data['name']}: {len(self.dataset.train_labels)} training{validation} and "
-            f" {data['test_images']} test images of {data['height']}×{data['width']}, {len(data['classes'])} "
+            f"{data['test_images']} test images of {data['height']}×{data['width']}, {len(data['classes'])} "
             f"classes; {self.device}, {self.settings.dtype}"
         )
 
