@@ -1,0 +1,279 @@
+"""The learner's code: run once, its pieces found by name, each called by the names of its parameters, on copies only."""
+
+import contextlib
+import copy
+import inspect
+import io
+import os
+import random
+import re
+import sys
+import traceback
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from d2l_softmax.check.names import PIECES, ROLES, plain
+from d2l_softmax.errors import UserError
+
+# What a notebook keeps for itself.
+HISTORY = re.compile(r"_+|_i?\d+|_[iod]h|_+i+|In|Out|__.*")
+LARGE = 2_000_000
+
+
+class Unknown(Exception):
+    """It is not known how a piece is called, so that it cannot be judged."""
+
+
+def is_array(value: Any) -> bool:
+    """Whether it is a tensor or a NumPy array of floating-point numbers."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind == "f"
+    return torch.is_tensor(value) and value.is_floating_point()
+
+
+def arrays(root: Any, name: str = "", depth: int = 5, seen: set | None = None) -> Iterator[tuple[str, Any]]:
+    """Yield every array that an object holds, with the name it has there."""
+    seen = set() if seen is None else seen
+    if id(root) in seen or depth < 0 or isinstance(root, type | types.ModuleType | types.FunctionType):
+        return
+    seen.add(id(root))
+    if is_array(root):
+        yield name, root
+        return
+    root = getattr(root, "__self__", root) if isinstance(root, types.MethodType) else root
+    items = root.items() if isinstance(root, dict) else enumerate(root) if isinstance(root, list | tuple) else ()
+    for key, value in [*items, *getattr(root, "__dict__", {}).items()]:
+        yield from arrays(value, key if isinstance(key, str) else name, depth - 1, seen)
+
+
+def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bool]:
+    """The keyword arguments for `f`, and whether its parameters' names leave no doubt about them.
+
+    A parameter gets the value of the role that its name stands for. Where the name says nothing, it keeps its
+    default, or gets the next role of `order` that is left.
+    """
+    arguments, waiting, left = {}, [], list(values)
+    for p in inspect.signature(getattr(f, "forward", f) if isinstance(f, torch.nn.Module) else f).parameters.values():
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            continue
+        role = next((role for role in left if p.name.lower().strip("_") in ROLES[role]), None)
+        if role is not None:
+            arguments[p.name] = values[role]
+            left.remove(role)
+        elif p.default is p.empty:
+            waiting.append(p.name)
+    rest = [role for role in order.split() if role in left]
+    if len(rest) < len(waiting):
+        raise Unknown(f"not checked: it is not known what to pass as {', '.join(waiting[len(rest) :])}")
+    return arguments | {n: values[role] for n, role in zip(waiting, rest, strict=False)}, len(waiting) < 2
+
+
+class Learner:
+    """What a learner has written.
+
+    Args:
+        ns: the names of the file or notebook, which its functions have as their globals.
+        path: the file, or None for a notebook.
+        names: piece → the name that it has here.
+    """
+
+    def __init__(self, ns: dict[str, Any], path: str | None, names: dict[str, str]):
+        self.ns, self.path, self.names = ns, path, {name: piece for piece, name in names.items()}
+        self.facts: dict[str, Any] = {}
+        self.repairs: dict[str, Any] = {}
+        self.pieces: dict[str, Any] = {}
+        self.called: dict[str, str] = {}
+        self.ranks: dict[str, int] = {}
+        self.source = Path(path).read_text("utf-8", "replace").splitlines() if path else []
+        own = {key: value for key, value in ns.items() if not HISTORY.fullmatch(key)}
+        with self.quiet():
+            for key, value in list(own.items()):
+                if self.is_own(value) and isinstance(value, type) and not any(type(v) is value for v in own.values()):
+                    with contextlib.suppress(Exception):
+                        sizes = {"features": 784, "classes": 10, "lr": 0.1, "seed": 0}
+                        own[f"{key}()"] = value(**bind(value, sizes, "features classes")[0])
+        for key, value in own.items():
+            self.add(key, value)
+        self.tensors = [(n, a) for n, a in arrays(own) if torch.is_tensor(a)]
+        words = {word for f in self.functions() for word in names_in(f.__code__)}
+        kinds = {torch.is_tensor(a) for _, a in arrays([own.get("W"), own.get("w"), *self.pieces.values()])}
+        self.numpy = kinds == {False} or not kinds and bool({"np", "numpy"} & words) and "torch" not in words
+
+    def is_own(self, value: Any) -> bool:
+        """Whether the learner's code defines it."""
+        return getattr(value, "__module__", None) == self.ns.get("__name__")
+
+    def add(self, key: str, value: Any) -> None:
+        """Take what a name holds for a piece, if name or kind say so; of several, the first name in the table."""
+        methods = {} if isinstance(value, type) or not self.is_own(type(value)) else vars(type(value))
+        piece = self.names.get(key) or next((p for p, names in PIECES.items() if plain(key) in names), None)
+        rank = PIECES[piece].index(plain(key)) if piece and plain(key) in PIECES[piece] else -1
+        if isinstance(value, torch.nn.Module):
+            piece = "loss" if isinstance(value, torch.nn.modules.loss._Loss) or piece == "loss" else "net"
+        elif isinstance(value, torch.optim.Optimizer):
+            piece = "updater"
+        elif {"forward", "backward"} <= set(methods):
+            weights = [a for _, a in arrays(vars(value)) if a.ndim == 2]
+            piece = "net" if weights else "loss" if len(inspect.signature(value.forward).parameters) > 1 else None
+        elif "step" in methods:
+            piece = "updater"
+        elif methods:
+            for name in methods:
+                if isinstance(getattr(value, name, None), types.MethodType) and not name.startswith("__"):
+                    self.add(name, getattr(value, name))
+            return
+        elif not inspect.isroutine(value) or not self.is_own(value) and piece not in ("loss", "softmax"):
+            return
+        if piece is not None and rank < self.ranks.get(piece, 99):
+            self.pieces[piece], self.called[piece], self.ranks[piece] = value, key.removesuffix("()"), rank
+
+    def functions(self) -> Iterator[types.FunctionType]:
+        """Every function of the learner's: methods and what closures hold, too."""
+        waiting, seen = [*self.ns.values(), *self.pieces.values()], set()
+        waiting += [m for v in waiting if isinstance(v, type) and self.is_own(v) for m in vars(v).values()]
+        while waiting:
+            f = waiting.pop()
+            f = getattr(f, "__func__", f)
+            if isinstance(f, types.FunctionType) and id(f) not in seen and not f.__module__.startswith("d2l_softmax"):
+                seen.add(id(f))
+                if self.is_own(f):
+                    yield f
+                waiting += [getattr(f, "__wrapped__", None), *map(contents, f.__closure__ or ())]
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Print nothing during the block, and leave the process as it was."""
+        states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        modes = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
+        argv, path, folder = sys.argv[:], sys.path[:], os.getcwd()
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                with np.errstate(all="ignore"):
+                    yield
+        finally:
+            random.setstate(states[0]), np.random.set_state(states[1]), torch.set_rng_state(states[2])
+            torch.set_grad_enabled(modes[0]), torch.set_default_dtype(modes[1]), torch.set_num_threads(modes[2])
+            sys.argv[:], sys.path[:] = argv, path
+            os.chdir(folder)
+
+    @contextlib.contextmanager
+    def sandbox(self) -> Iterator[dict[str, Any]]:
+        """Put copies in the place of everything that names and closures hold, for the block; yield the pieces' copies.
+
+        All copies share one memo, so that an optimizer still holds the copied net's parameters. A piece that was
+        found wrong is replaced by a right one: no other is blamed for it.
+        """
+        names = {key: value for key, value in self.ns.items() if not HISTORY.fullmatch(key)}
+        memo: dict[int, Any] = {}
+        for _, a in arrays({**names, "": list(self.pieces.values())}):
+            if torch.is_tensor(a) and not a.is_leaf:
+                # A result cannot be copied with its history. That W is one is for its own probe to say.
+                memo[id(a)] = a.detach().clone().requires_grad_()
+            elif a.nbytes > LARGE:
+                memo[id(a)] = a
+        cells = [cell for f in self.functions() for cell in f.__closure__ or () if contents(cell) is not None]
+        held = [contents(cell) for cell in cells]
+        fresh = {key: clone(value, memo) for key, value in names.items()}
+        box = {piece: clone(value, memo) for piece, value in self.pieces.items()}
+        with self.quiet():
+            try:
+                for cell, value in zip(cells, held, strict=True):
+                    cell.cell_contents = clone(value, memo)
+                self.ns.update(fresh)
+                for piece, make in self.repairs.items():
+                    self.put(box, piece, make(box))
+                yield box
+            finally:
+                for key in [key for key in self.ns if key not in names and not HISTORY.fullmatch(key)]:
+                    del self.ns[key]
+                self.ns.update(names)
+                for cell, value in zip(cells, held, strict=True):
+                    cell.cell_contents = value
+
+    def put(self, box: dict[str, Any], piece: str, value: Any) -> None:
+        """Put something else in the place of a piece, in a sandbox."""
+        if isinstance(box.get(piece), types.MethodType):
+            setattr(box[piece].__self__, box[piece].__name__, value)
+        elif self.called.get(piece) in self.ns:
+            self.ns[self.called[piece]] = value
+        box[piece] = value
+
+    def line(self, piece: str, pattern: str = "$^") -> str:
+        """Where a piece is, as `file:line`: the first of its lines that matches, or where it begins."""
+        value = self.pieces.get(piece)
+        f = value if inspect.isroutine(value) else type(value)
+        name = Path(self.path).name if self.path else "line"
+        if not self.is_own(f):
+            starts = [i for i, s in enumerate(self.source, 1) if re.match(rf"{self.called.get(piece)}\s*[=:]", s)]
+            return f"{name}:{starts[0]}" if starts else ""
+        try:
+            lines, first = inspect.getsourcelines(inspect.unwrap(f))
+        except (OSError, TypeError):
+            return ""
+        start = next((i for i, s in enumerate(lines) if re.match(r"\s*(def|class) ", s)), 0)
+        at = next((i for i, s in enumerate(lines) if re.search(pattern, s.split("#")[0])), start)
+        return f"{name}:{first + at}" if self.path else f"line {at + 1} of {self.called[piece]}"
+
+    def raised_at(self, error: BaseException) -> str | None:
+        """The last line of the learner's code that an exception came through, or None."""
+        files = {f.__code__.co_filename for f in self.functions()}
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+        return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else None
+
+
+def clone(value: Any, memo: dict[int, Any]) -> Any:
+    """A copy that keeps its ties with what was copied before; data sets, and what cannot be copied, are shared."""
+    if type(value).__module__.startswith(("torch.utils.data", "torchvision")) or isinstance(value, types.ModuleType):
+        return value
+    try:
+        return copy.deepcopy(value, memo)
+    except Exception:
+        return value
+
+
+def contents(cell: types.CellType) -> Any:
+    """What a closure's cell holds, or None if it is empty."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def names_in(code: types.CodeType) -> Iterator[str]:
+    """The names that a function uses, and the functions inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from names_in(constant)
+
+
+def run_file(path: str) -> dict[str, Any]:
+    """Run a learner's file as a module that is not `__main__`, and return its names.
+
+    Raises:
+        UserError: it cannot be read, or it raises; the message has its own line and what Python said.
+    """
+    module = types.ModuleType("learner")
+    module.__file__ = path
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    sys.path.insert(0, str(Path(path).resolve().parent))
+    sys.modules["learner"] = module
+    try:
+        exec(compile(Path(path).read_bytes(), path, "exec"), module.__dict__)
+    except OSError as error:
+        if error.filename != path:
+            raise UserError(f"{path}: {type(error).__name__}: {error}") from error
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except SyntaxError as error:
+        raise UserError(f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}") from error
+    except SystemExit:
+        pass
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+        raise UserError(f"{path}:{lines[-1] if lines else 1}: {type(error).__name__}: {error}") from error
+    return module.__dict__

@@ -1,0 +1,120 @@
+"""Known mistakes: what to say, and what a piece would compute with the mistake. A new one is a line of a table."""
+
+import torch
+from torch.nn import functional as F
+
+LN2, LN10 = 0.6931471805599453, 2.302585092994046
+
+
+def at(p: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The entry of each row that its label names."""
+    return p.gather(1, y[:, None])[:, 0]
+
+
+def hot(p: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The labels as one-hot rows like p."""
+    return F.one_hot(y, p.shape[1]).to(p)
+
+
+# of logits Z (batch, classes)
+SOFTMAX = {
+    "the columns add up to 1, not the rows: it works down the batch. Use dim=1": lambda Z: Z.softmax(0),
+    "each row is divided by the sum of the whole batch. Sum with dim=1, keepdim=True": lambda Z: Z.exp() / Z.exp().sum(),
+    "row i is divided by the sum of row j: add keepdim=True to the sum": lambda Z: Z.exp() / Z.exp().sum(1),
+    "it is not divided by the sum of the row": lambda Z: Z.exp(),
+    "the maximum is subtracted, but nothing divided by the sum": lambda Z: (Z - Z.amax(1, True)).exp(),
+    "it divides by the row's largest value, not by its sum": lambda Z: Z.exp() / Z.exp().amax(1, True),
+    "this is the sigmoid of each logit: divide exp(x) by the row's sum of exp": lambda Z: Z.sigmoid(),
+    "it divides the logits themselves by their sum: take exp first": lambda Z: Z / Z.sum(1, True),
+    "the sign is wrong: the largest logit gets the smallest probability": lambda Z: (-Z).softmax(1),
+    "it takes powers of 2, not of e": lambda Z: (Z * LN2).softmax(1),
+    "it takes powers of 10, not of e": lambda Z: (Z * LN10).softmax(1),
+    "the logits are divided by their maximum: subtract it": lambda Z: (Z / Z.amax(1, True)).softmax(1),
+    "it is applied twice": lambda Z: Z.softmax(1).softmax(1),
+    "it returns the logarithm of softmax": lambda Z: Z.log_softmax(1),
+    "it divides by the mean of the row, not by its sum": lambda Z: Z.softmax(1) * Z.shape[1],
+}
+
+# of probabilities p (batch, classes), log p and labels y (batch,): one loss per image
+LOSS = {
+    "the sign is wrong: it is log p, the loss is −log p": lambda p, lp, y: at(lp, y),
+    "it takes the logarithm to base 2: take the natural one": lambda p, lp, y: -at(lp, y) / LN2,
+    "it takes the logarithm to base 10: take the natural one": lambda p, lp, y: -at(lp, y) / LN10,
+    "it is divided by the number of classes: sum over the classes, and take the mean over the images alone": (
+        lambda p, lp, y: -at(lp, y) / p.shape[1]
+    ),
+    "the logarithm is missing: it is −p of the right class": lambda p, lp, y: -at(p, y),
+    "the logarithm is missing: it is 1 − p of the right class": lambda p, lp, y: 1 - at(p, y),
+    "it is the loss of the most probable class, not of the label": lambda p, lp, y: -lp.amax(1),
+    "it takes the column before the label's; labels begin at 0": lambda p, lp, y: -at(lp.roll(1, 1), y),
+    "it takes the column after the label's; labels begin at 0": lambda p, lp, y: -at(lp.roll(-1, 1), y),
+    "this is binary cross-entropy: −log p of the right class alone is the loss": (
+        lambda p, lp, y: F.binary_cross_entropy(p, hot(p, y), reduction="none").sum(1)
+    ),
+    "this is binary cross-entropy, averaged over the classes: −log p of the right class alone is the loss": (
+        lambda p, lp, y: F.binary_cross_entropy(p, hot(p, y), reduction="none").mean(1)
+    ),
+    "it adds −log p of all classes: take the right class alone": lambda p, lp, y: -lp.sum(1),
+    "it averages −log p over all classes: take the right class alone": lambda p, lp, y: -lp.mean(1),
+    "it is the entropy of the prediction: the label is not used": lambda p, lp, y: -(p * lp).sum(1),
+    "it is p log p: multiply log p by the one-hot label, not by p": lambda p, lp, y: -at(p * lp, y),
+    "this is the squared error, not −log p": lambda p, lp, y: (p - hot(p, y)).square().sum(1),
+    "this is the mean squared error, not −log p": lambda p, lp, y: (p - hot(p, y)).square().mean(1),
+    "softmax is applied twice": lambda p, lp, y: -at(p.log_softmax(1), y),
+    "softmax works down the batch: use dim=1": lambda p, lp, y: -at(lp.log_softmax(0), y),
+    "it is not normalised: the logarithm of the sum of exp is missing": lambda p, lp, y: -at(lp, y) - lp.amax(1),
+    "every image gets the losses of all labels: index [arange(len(y)), y]": lambda p, lp, y: -lp[:, y].mean(1),
+    "every image gets the losses of all labels, added up: index [arange(len(y)), y]": lambda p, lp, y: -lp[:, y].sum(1),
+    "it is twice the loss": lambda p, lp, y: -2 * at(lp, y),
+    "it is half the loss": lambda p, lp, y: -at(lp, y) / 2,
+}
+
+# of logits Z (batch, classes) and bias b (classes,)
+NET = {
+    "the bias is not added": lambda Z, b: Z - b,
+    "the bias is subtracted": lambda Z, b: Z - 2 * b,
+    "the bias is added twice": lambda Z, b: Z + b,
+    "ReLU cuts the negative logits off: return them as they are": lambda Z, b: Z.relu(),
+    "the sigmoid is applied to the logits: take softmax, or return them": lambda Z, b: Z.sigmoid(),
+    "tanh bounds the logits: return them as they are": lambda Z, b: Z.tanh(),
+    "the sign of the logits is wrong": lambda Z, b: -Z,
+    "it returns the predicted classes, which have no gradient: return logits": lambda Z, b: Z.argmax(1).double(),
+    "it returns the largest logit of each image: return all of them": lambda Z, b: Z.amax(1),
+    **{f"its softmax is wrong: {say}": lambda Z, b, wrong=wrong: wrong(Z) for say, wrong in SOFTMAX.items()},
+    "log_softmax works down the batch: use dim=1": lambda Z, b: Z.log_softmax(0),
+}
+
+# of images X (batch, features), probabilities p and one-hot Y (batch, classes): the gradient by the logits
+GRADIENTS = {
+    "the one-hot label is not subtracted: the derivative by the logits is p − Y": lambda p, Y: p,
+    "only the label's column has a gradient: the derivative by the logits is p − Y": lambda p, Y: (p - Y) * Y,
+    "it takes logits for p: the derivative by the logits is softmax(logits) − Y": lambda p, Y: p.log() - Y,
+    "the derivative of softmax is applied once more: p − Y is all": lambda p, Y: (p - Y) * p * (1 - p),
+    "it is −Y / p, the derivative by p: by the logits it is p − Y": lambda p, Y: -Y / p,
+    "the label's column is off by one": lambda p, Y: p - Y.roll(1, 1),
+    "the label's column is off by one (−1)": lambda p, Y: p - Y.roll(-1, 1),
+    "softmax works down the batch": lambda p, Y: p.log().softmax(0) - Y,
+    "1 is subtracted from every column: subtract it from the label's alone": lambda p, Y: p - 1,
+}
+
+# k: number of the batch, n: its images, m: of a full batch, N: batches. What its gradient is multiplied by.
+EPOCH = {
+    "the gradients of earlier batches are added. Call zero_grad for every batch, before backward": {"zero": False},
+    "the gradients of earlier batches are added, and those from before the call: zero_grad is missing": (
+        {"zero": False, "stale": True}
+    ),
+    "the gradients from before the call are added in the first step: zero_grad before backward": {"stale": True},
+    "the gradient of a short last batch is divided by the length of a full one. Divide by len(y)": (
+        {"scale": lambda k, n, m, N: n / m}
+    ),
+    "the gradient is divided by the number of images twice": {"scale": lambda k, n, m, N: 1 / n},
+    "the gradient is a sum: divide by the number of images, or take the loss's mean": {"scale": lambda k, n, m, N: n},
+    "it goes up the gradient, not down": {"scale": lambda k, n, m, N: -1},
+    "the last batch is not trained on": {"scale": lambda k, n, m, N: k < N - 1},
+    "the first batch is not trained on": {"scale": lambda k, n, m, N: k > 0},
+    "only the first batch is trained on: does return or break end the loop?": {"scale": lambda k, n, m, N: k == 0},
+    "only the last batch is trained on: indent backward and step into the loop": {"scale": lambda k, n, m, N: k == N - 1},
+    "the step comes before backward, with the gradient of the batch before: backward first": {"early": True},
+    "the gradient is divided by the number of batches": {"scale": lambda k, n, m, N: 1 / N},
+    "nothing is trained: step is never called, or the gradient is zero when it is": {"scale": lambda k, n, m, N: 0},
+}

@@ -1,0 +1,717 @@
+"""The probes, in the order in which they run: each compares one piece, or some together, with PyTorch.
+
+A probe is a function that gets a `Trial`, raises `Wrong`, and else returns what it found out. Its entry in the table
+has the name of its finding and the pieces that it needs.
+"""
+
+import contextlib
+import copy
+import inspect
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from d2l_softmax.check.epoch import Batches, epoch
+from d2l_softmax.check.learner import Unknown, arrays
+from d2l_softmax.check.names import ROLES
+from d2l_softmax.check.mistakes import GRADIENTS, LOSS, NET, SOFTMAX, at, hot
+from d2l_softmax.check.trial import OUTPUTS, Trial, Way, Wrong, close, differ, first, mentions, parts, write
+
+LOSSES = {"one loss per image": lambda l: l, "their mean": lambda l: l.mean(), "their sum": lambda l: l.sum()}
+COUNTS = {"counts": lambda hits: hits.sum(), "returns a fraction": lambda hits: hits.mean()}
+COUNTS["returns a percentage"] = lambda hits: 100 * hits.mean()
+
+
+def observe(t: Trial, piece: str, by: dict[str, Callable]) -> list[Tensor]:
+    """The first argument of every call of a piece that other pieces of the learner's make."""
+    seen: list[Tensor] = []
+    for other, run in by.items():
+        if other not in t.box or other == piece:
+            continue
+        with contextlib.suppress(Exception), t.learner.sandbox() as box:
+
+            def recorder(*args: Any, f: Any = box[piece], **kwargs: Any) -> Any:
+                seen.append(first([*args, *kwargs.values()][0]))
+                return (f if callable(f) else f.forward)(*args, **kwargs)
+
+            t.learner.put(box, piece, recorder)
+            run(Trial(t.learner, box))
+    return seen
+
+
+def softmax(t: Trial) -> str:
+    """Probabilities that add up to 1 for each image, also for extreme logits."""
+    f, note = t.box["softmax"], ""
+    shapes = [tuple(s.shape) for s in observe(t, "softmax", {"net": net, "loss": loss, "gradients": gradients})]
+    if shapes and all(len(shape) == 1 for shape in shapes):
+        note = "of one image"
+        t.box["softmax"] = lambda X: torch.stack([first(f(x)) for x in X])
+    elif any(shape in [(t.classes, 7), (t.classes, 1)] for shape in shapes):
+        note = "a column for each image"
+        t.box["softmax"] = lambda X: f(X.T).T
+    right = (lambda Z: Z.log_softmax(1)) if "log" in t.learner.called["softmax"] else (lambda Z: Z.softmax(1))
+    ways = lambda n: iter([Way(note, {"X": t.Z[:n]}, lambda v: (v["X"],))])  # noqa: E731
+    t.facts["softmax"] = note
+    try:
+        t.judge("softmax", "X", ways, right, {"": lambda p: p}, SOFTMAX, key=None if note else "X")
+    except RuntimeError as error:
+        if "must match the size" in str(error):
+            raise Wrong(f"{error}. Add keepdim=True to the sum or maximum", "sum|max") from error
+        raise
+    for big, which in ((0, "logits of 1000"), (1, "rows that differ by hundreds"), (2, "the logits 1000, 0, 0, …")):
+        Z = [t.Z + 1000, t.Z + torch.linspace(-900, 900, 7)[:, None].double(), 1000 * hot(t.Z, t.y)][big]
+        got = first(t.call("softmax", "X", X=Z))
+        if not close(got, right(Z), 5e-3):
+            raise Wrong(
+                f"right for small logits, but for {which} {differ(got, right(Z))}: exp overflows above 88 in float32 "
+                "and is 0 far below. Subtract each row's own maximum before exp, which cancels out",
+                "exp",
+            )
+    return note
+
+
+def one_hot(t: Trial) -> str:
+    """A row with one 1 for each label, whatever other labels are in the batch."""
+    missing = torch.tensor([t.classes - 1, 0, t.classes - 1, 1])
+    note = ""
+    for y in (torch.arange(t.classes), missing, torch.tensor([0, 1])):
+        got, want = first(t.call("one_hot", "y classes", y=y)), F.one_hot(y, t.classes).double()
+        if not close(got, want) and close(got, want.T):
+            note, got = "a column for each image", want
+        if not close(got, want):
+            say = differ(got, want)
+            if got is not None and got.shape == want.shape and close(got.sum(1), torch.ones(len(y))):
+                row = int((got - want).abs().sum(1).argmax())
+                say = f"label {int(y[row])} gets column {int(got[row].argmax())}"
+            if len(y) < t.classes:
+                say += ". The column must be the label itself, and their number that of all classes, also when a class is missing from the batch"
+            raise Wrong(f"for the labels {y.tolist()}, {say}")
+    return note
+
+
+def weights(t: Trial) -> None:
+    """W and b of the file are leaves that require a gradient."""
+    if not t.autograd or t.objects:
+        return
+    for name, a in t.learner.tensors:
+        if a.requires_grad and not a.is_leaf and a.numel() > 1 and a.ndim <= 2 and {t.classes} & set(a.shape):
+            raise Wrong(
+                f"{name} is not a leaf but the result of a computation, so {name}.grad stays None and it is never "
+                f"trained. Compute first, then call {name}.requires_grad_()"
+            )
+    mine = [(n, a) for n, a in t.learner.tensors if n.lower() in ROLES["W"] | ROLES["b"]]
+    frozen = [n for n, a in mine if not a.requires_grad]
+    if t.module is None and frozen and (len(frozen) < len(mine) or not mentions(t.learner, "requires_grad|Parameter")):
+        raise Wrong(f"{frozen[0]} does not require a gradient, so it is never trained: {frozen[0]}.requires_grad_()")
+
+
+def net(t: Trial) -> str:
+    """Logits, or probabilities, that are those of X W + b with the learner's own W and b."""
+    if t.module is not None:
+        plain_tensors(t)
+        t.module.eval()
+    t.set_weights()
+    if not t.mine and "W" not in str(inspect.signature(t.box["net"])):
+        raise Unknown("not checked: its W and b were not found")
+    if t.hidden:
+        return hidden(t)
+    views = {name: (lambda Z, f=f: f(Z) if Z.ndim == 2 else Z) for name, f in OUTPUTS.items()}
+    views |= {f"{name}, a column for each image": (lambda Z, f=f: f(Z).T) for name, f in views.items()}
+    ways = lambda n: (w._replace(inputs=lambda v, w=w: (t.logits(w.inputs(v)[0]), t.b)) for w in t.ways(n, False))  # noqa: E731
+    try:
+        way, form = t.judge("net", "X W b", ways, lambda Z, b: Z, views, NET)
+    except Wrong:
+        t.facts.setdefault("net", "logits")
+        raise
+    t.facts.update(way=way, net=form.split(",")[0], columns="," in form)
+    if t.autograd and not t.call("net", "X W b", **next(ways(7)).values).requires_grad:
+        raise Wrong("no gradient reaches W and b", r"detach|\.data\b|no_grad|numpy")
+    return f"returns {form}"
+
+
+def plain_tensors(t: Trial) -> None:
+    """Everything that a module learns is among its parameters."""
+    held = [*t.module.parameters(), *t.module.buffers()]
+    for name, a in arrays(vars(t.module)):
+        if not any(a is p for p in held) and (a.requires_grad or max(a.shape, default=0) in (t.classes, t.features)):
+            raise Wrong(
+                f"{name} is a plain tensor and not among net.parameters(), so the optimizer never moves it, and it is "
+                f"not saved. Write self.{name} = nn.Parameter(...)",
+                rf"self\.{name}\s*=",
+            )
+    for name, p in t.module.named_parameters():
+        if not p.requires_grad:
+            raise Wrong(f"{name} does not require a gradient, so it is never trained", "requires_grad|no_grad")
+
+
+def hidden(t: Trial) -> str:
+    """What can be said of a network with hidden layers."""
+    way = next(t.ways(7, False))
+    out = first(t.call("net", "X", **way.values))
+    again = first(t.call("net", "X", **way.values))
+    if not close(again, out):
+        raise Wrong(f"a second call in eval mode gives something else: {differ(again, out)}")
+    sums = [out.sum(1), out.exp().sum(1), out.sum(0)] if out.ndim == 2 else [out, out, out]
+    near = [close(s, torch.ones(len(s))) for s in sums]
+    if near[2] and not near[0]:
+        raise Wrong("the columns of its result add up to 1, not the rows: softmax works down the batch. Use dim=1")
+    form = "probabilities" if near[0] and (out >= 0).all() else "log-probabilities" if near[1] else "logits"
+    t.facts.update(net=form, columns=False)
+    return f"has hidden layers, so it is more than softmax regression; returns {form}"
+
+
+def loss_ways(t: Trial, n: int) -> Iterator[Way]:
+    """A loss of what the net returns, or of images; with labels as indices or one-hot."""
+    forms = sorted(OUTPUTS, key=lambda form: form != t.facts.get("net"))
+    for form, one_hot, T in itertools.product(forms, (False, True), (t.facts.get("columns", False), False)):
+        out, y = OUTPUTS[form](t.Z)[:n], t.y[:n]
+        values = {"out": out.T if T else out, "y": y if not one_hot else hot(t.Z, y).T if T else hot(t.Z, y)}
+
+        def inputs(v: dict, form: str = form, T: bool = T, y: Tensor = y) -> tuple:
+            out = v["out"].T if T else v["out"]
+            lp = {"logits": lambda: out.log_softmax(1), "probabilities": out.log, "log-probabilities": lambda: out}
+            return (out if form == "probabilities" else lp[form]().exp()), lp[form](), y
+
+        yield Way(form, values, inputs)
+    for way in t.ways(n):
+
+        def of_images(v: dict, way: Way = way) -> tuple:
+            X, y = way.inputs(v)
+            return t.logits(X).softmax(1), t.logits(X).log_softmax(1), y
+
+        yield Way(way.label, way.values, of_images)
+
+
+def loss(t: Trial) -> str:
+    """−log p of the right class: one per image, their mean or their sum."""
+    t.set_weights()
+    penalty(t)
+    c = t.facts.get("penalty", 0.0) * t.W.square().sum()
+    if not c:
+        views = LOSSES
+    else:
+        views = {name: (lambda l, r=r: r(l) + c) for name, r in LOSSES.items()}
+    right = lambda p, lp, y: -at(lp, y)  # noqa: E731
+    views = {**views, "one loss per image, as a column": lambda l: l[:, None] if l.ndim else l}
+    try:
+        form, reduction = t.judge("loss", "out W b X y", lambda n: loss_ways(t, n), right, views, LOSS, key="out")
+    except Wrong:
+        constant_in_log(t)
+        t.facts.setdefault("loss", t.facts.get("net", "probabilities"))
+        t.facts.setdefault("reduction", "one loss per image")
+        raise
+    t.facts.update(loss=form if isinstance(form, str) else "images", reduction=reduction.split(",")[0])
+    constant_in_log(t)
+    if form == "logits":
+        Z = 200.0 * hot(t.Z, t.y) * (10 if t.learner.numpy else 1)
+        got = first(t.call("loss", "out y", out=Z, y=t.y))
+        if got is not None and not close(got, torch.zeros_like(got), atol=1e-3):
+            raise Wrong(f"right for small logits, but {differ(got, torch.zeros_like(got) + 1e-9)} where the right class has a logit of {int(Z.max())} and the others 0. Subtract each row's maximum before exp", "exp")
+    returned = parts(t.call("loss", "W b X y", **next(t.ways(7)).values)) if t.facts["loss"] == "images" else []
+    if "gradients" not in t.box and any(a.ndim == 2 and a.numel() == t.W.numel() for a in returned):
+        t.learner.pieces["gradients"], t.learner.called["gradients"] = t.learner.pieces["loss"], t.learner.called["loss"]
+    what = f"takes {t.facts['loss']}, returns" if t.facts["loss"] != "images" else "returns"
+    return f"{what} {reduction}" + (f", with a penalty of {t.facts['penalty']:.4g} × sum of W²" if c else "")
+
+
+def penalty(t: Trial) -> None:
+    """Find an L2 penalty in a loss of W: what W still adds where the images are 0."""
+    with contextlib.suppress(Exception):
+        way = next(t.ways(7))
+        values = way.values | {"X": 0 * way.values["X"]}
+        found = [float(parts(t.call("loss", "W b X y", **values))[0])]
+        t.set_weights(0.0)
+        found.append(float(parts(t.call("loss", "W b X y", **values | {"W": 0 * values["W"]}))[0]))
+        c = (found[0] - found[1]) / float(t.W.square().sum())
+        if c > 1e-7 and not torch.tensor(c).isnan():
+            t.facts["penalty"] = c
+    t.set_weights()
+
+
+def constant_in_log(t: Trial) -> None:
+    """A constant of at most 1e-6 inside the logarithm is harmless; a larger one, or a limit, biases the loss."""
+    p = torch.full((1, t.classes), 1e-9, dtype=torch.float64)
+    p[0, 1], p[0, 0] = 1e-4, 1 - 1e-4
+    for y in (torch.tensor([1]), hot(p, torch.tensor([1]))):
+        with contextlib.suppress(Exception):
+            l = float(t.call("loss", "out y", out=p, y=y))
+            for got, wanted, how in ((torch.tensor(-l).exp() - 1e-4, 9.2103, "a constant of {:.1g} is added to p"),):
+                if 3e-6 < got < 0.5 and t.facts.get("net", "probabilities") == "probabilities" and t.facts.get("loss", "probabilities") == "probabilities":
+                    break
+            else:
+                continue
+            break
+    else:
+        return
+    raise Wrong(
+        f"{l:.4f} instead of {wanted} for a probability of 0.0001: {how.format(float(got))} inside the logarithm, or p is "
+        "not let below a limit. The loss is too small, and so is the gradient of the worst images. Compute it from "
+        "logits with log-sum-exp, which needs no constant, or take at most 1e-6",
+        r"log|clamp|clip",
+    )
+
+
+def net_loss(t: Trial) -> str:
+    """The loss gets what it takes: softmax is applied once between W X + b and the logarithm."""
+    gets, takes = t.facts.get("net"), t.facts.get("loss")
+    seen = [s for s in observe(t, "loss", {"train_epoch": epoch}) if s is not None and s.ndim == 2]
+    if takes in (None, "images") or gets is None:
+        return ""
+    inside = ""
+    if seen:
+        s = seen[0].T if t.facts.get("columns") else seen[0]
+        near = [close(v.sum(1), torch.ones(len(s)).double()) for v in (s, s.exp())]
+        now = "probabilities" if near[0] and (s >= 0).all() else "log-probabilities" if near[1] else "logits"
+        inside = "train_epoch" if now != gets else ""
+        gets = now
+    if gets == takes or (gets, takes) == ("log-probabilities", "logits"):
+        return ""
+    t.facts["passes"] = gets
+    who = inside or "net"
+    if gets == "probabilities" and takes == "logits":
+        say = f"{who} applies softmax and {t.learner.called['loss']} applies it again: the loss cannot fall below 1.46, and learning is slow. Remove the softmax in {who}"
+    elif takes == "log-probabilities" and gets == "probabilities":
+        say = f"the loss takes log-probabilities but gets probabilities: use log_softmax in {who}, or CrossEntropyLoss on logits"
+    elif gets == "logits":
+        say = f"softmax is missing: {who} gives logits, but the loss takes {takes}"
+    else:
+        say = f"{who} gives {gets}, but the loss takes {takes}"
+    raise Wrong(say, "softmax|Softmax")
+
+
+def take_weights(t: Trial, part: str) -> Callable[[Any], Tensor | None]:
+    """Pick dW, as (features, classes), or db, from a tuple of gradients in any order."""
+
+    def take(value: Any) -> Tensor | None:
+        found = parts(value)
+        W = next((a for a in found if a.ndim == 2 and a.numel() == t.W.numel()), None)
+        if part == "W":
+            return W if W is None or W.shape == t.W.shape else W.T
+        rest = [a for a in found if a is not W and a.ndim < 3]
+        return next((a.reshape(-1) for a in rest if a.numel() == t.classes), rest[-1] if rest else None)
+
+    return take
+
+
+def gradients(t: Trial) -> str:
+    """dW and db are the derivatives of the learner's own loss."""
+    t.set_weights()
+    c, mean = t.facts.get("penalty", 0.0), t.facts.get("reduction")
+    ways = []
+    for n in (7, 1):
+        found = []
+        for way in t.ways(n):
+            X, y = way.inputs(way.values)
+            for form in ("probabilities", "logits"):
+                values = way.values | {"out": OUTPUTS[form](t.logits(X))}
+                if t.facts.get("columns"):
+                    values["out"] = values["out"].T
+                found.append(Way(way.label, values, lambda v, X=X, y=y: (t.logits(X).softmax(1), hot(t.Z, y), X)))
+        ways.append(found)
+    views = {"their mean": lambda g: g, "their sum": lambda g: g}
+    called = "W b X y out"
+
+    def judge(part: str, times: Callable) -> str:
+        def finish(D: Tensor, X: Tensor) -> Tensor:
+            return (X.T @ D if part == "W" else D.sum(0)) * times(len(X)) + (2 * c * t.W if part == "W" else 0)
+
+        table = {say: (lambda p, Y, X, f=f: finish(f(p, Y), X)) for say, f in GRADIENTS.items()}
+        right = lambda p, Y, X: finish(p - Y, X)  # noqa: E731
+        if part == "W" and c:
+            half = f"dW lacks half of the penalty: the derivative of {c:.3g} × W² is {2 * c:.3g} × W"
+            table = {
+                half: lambda p, Y, X: finish(p - Y, X) - c * t.W,
+                f"dW lacks the derivative of the penalty, {2 * c:.3g} × W": lambda p, Y, X: finish(p - Y, X) - 2 * c * t.W,
+                "dW has twice the derivative of the penalty": lambda p, Y, X: finish(p - Y, X) + 2 * c * t.W,
+                "the penalty's derivative is divided by the number of images": lambda p, Y, X: finish(p - Y, X) - 2 * c * t.W * (1 - 1 / len(X)),
+                "the penalty's derivative has the wrong sign": lambda p, Y, X: finish(p - Y, X) - 4 * c * t.W,
+                **table,
+            }
+        return t.judge("gradients", called, lambda n: iter(ways[n == 1]), right, {"": lambda g: g}, table, take_weights(t, part))
+
+    try:
+        times = lambda n: 1 / n  # noqa: E731
+        label, _ = judge("W", times)
+        kind = "their mean"
+    except Wrong as wrong:
+        try:
+            times = lambda n: 1  # noqa: E731
+            label, _ = judge("W", times)
+            kind = "their sum"
+        except Wrong as summed:
+            raise (summed if "are" in str(wrong) and "for 7" in str(wrong) else Wrong(f"dW: {wrong}", wrong.pattern)) from None
+    t.facts.setdefault("way", label)
+    t.facts["gradients"] = kind
+    try:
+        judge("b", times)
+    except Wrong as wrong:
+        raise Wrong(f"db: {wrong}. db is the sum (or mean) over the images of p − Y, one number for each class", "db") from None
+    if mean == "their mean" and kind == "their sum":
+        t.facts["too_large"] = True
+    return "are " + kind.replace("their", "a") + " over the images"
+
+
+def backward(t: Trial) -> str | None:
+    """The backward passes of layer and loss objects."""
+    if not t.objects:
+        return None
+    t.set_weights()
+    way = next(iter(t.ways(7)))
+    X, y = way.inputs(way.values)
+    Y, n = hot(t.Z, y), len(y)
+    D = t.logits(X).softmax(1) - Y
+    out = t.call("net", "X", **way.values)
+    criterion, layer = t.box["loss"], t.box["net"]
+    t.call("loss", "out y", out=out, y=y)
+    P = {"P": criterion.backward} if hasattr(criterion, "backward") else {}
+    scale = 1 / n if t.facts.get("reduction") == "their mean" else 1.0
+
+    def call(f: Callable, *order: Any) -> Any:
+        """Call a backward with as many arguments as it takes."""
+        return f(*order[: len(inspect.signature(f).parameters)])
+
+    if P:
+        given = first(call(criterion.backward, out, t.give(y)))
+        if not close(given, D * scale):
+            table = {say: f(t.logits(X).softmax(1), Y) for say, f in GRADIENTS.items()}
+            say = next((s for s, g in table.items() for k in (1, 1 / n) if close(given, g * k)), differ(given, D * scale, n))
+            raise Wrong(f"the backward of the loss is not the derivative of its forward: {say}", "backward")
+        again = first(call(criterion.backward, out, t.give(y)))
+        if not close(again, D * scale):
+            raise Wrong(
+                f"backward of the loss is right the first time, but a second call gives {differ(again, D * scale)}: it "
+                "changes what forward has kept. Work on a copy: grad = self.probs.copy()",
+                r"backward",
+            )
+        t.call("loss", "out y", out=out, y=y)
+    back = lambda: call(layer.backward, t.give(D * scale))  # noqa: E731
+    if hasattr(layer, "zero_grad"):
+        layer.zero_grad()
+    dX = back()
+    grads = [a for k, a in arrays(vars(layer)) if not any(a is m for m in t.mine)] + parts(dX)
+    grads = [first(a) for a in grads]
+    found = {"W": [g if g.shape == t.W.shape else g.T for g in grads if g.ndim == 2 and g.numel() == t.W.numel()]}
+    found["b"] = [g.reshape(-1) for g in grads if g.numel() == t.classes and g.ndim < 3]
+    right = {"W": X.T @ D * scale, "b": D.sum(0) * scale}
+    for part, want in right.items():
+        if not any(close(g, k * want) for g in found[part] for k in (1, 1 / n)):
+            say = differ(found[part][-1] if found[part] else None, want, n)
+            raise Wrong(f"d{part} after backward: {say}", f"d{part}|grad")
+    if not any(close(g, right["W"]) for g in found["W"]) and scale != 1:
+        raise Wrong("the gradient is divided by the number of images twice: once in the loss, once in the layer", "/")
+    back_X = [g for g in parts(dX) if g.shape == X.shape]
+    if back_X and not close(back_X[0], D * scale @ t.W.T):
+        raise Wrong(f"the gradient that backward returns is not D @ W.T: {differ(back_X[0], D * scale @ t.W.T)}", "return")
+    t.facts["gradients"] = t.facts.get("reduction")
+    return ""
+
+
+def accuracy(t: Trial) -> str:
+    """Right answers: their number or their share."""
+    t.set_weights()
+    name = next((n for n in ("W", "net", "X") if n in order_of(t, "accuracy")), "")
+    if "data" in order_of(t, "accuracy") and not {"out", "X"} & order_of(t, "accuracy"):
+        return evaluate(t, "accuracy")
+    for n in (7, 4, 1):
+        for form in OUTPUTS:
+            pass
+    del name
+
+    def ways(n: int) -> Iterator[Way]:
+        X = t.X[:n]
+        Z = t.Z[:n]
+        for hot_y, T in itertools.product((False, True), (t.facts.get("columns", False), False)):
+            y = hot(t.Z, t.y[:n]) if hot_y else t.y[:n]
+            form = OUTPUTS[t.facts.get("net", "logits")]
+            Z = t.Z[:n].clone()
+            Z[:5] += 9 * hot(t.Z, t.y)[:n][:5]  # five of seven are right
+            out = form(Z).T if T else form(Z)
+            yield Way("", {"out": out, "y": y}, lambda v, Z=Z: ((Z.argmax(1) == t.y[:n]).double(), Z, t.y[:n]))
+            yield Way("classes", {"out": Z.argmax(1), "y": y}, lambda v, Z=Z: ((Z.argmax(1) == t.y[:n]).double(), Z, t.y[:n]))
+        for way in t.ways(n):
+            X, y = way.inputs(way.values)
+            Z = t.logits(X)
+            yield Way("images", way.values, lambda v, Z=Z, y=y: ((Z.argmax(1) == y).double(), Z, y))
+
+    table = {
+        "it takes the largest entry of each column: argmax over the classes is dim=1": lambda h, Z, y: Z[:, : len(y)].argmax(0)[: len(y)].eq(y[: min(len(y), Z.shape[1])]).double() if Z.shape[1] >= len(y) else h,
+        "it counts the wrong answers": lambda h, Z, y: 1 - h,
+        "it takes the smallest entry of each row": lambda h, Z, y: (Z.argmin(1) == y).double(),
+        "it divides by the number of classes, not of images": lambda h, Z, y: h * len(h) / Z.shape[1],
+        "it compares with the class after the largest": lambda h, Z, y: (Z.argmax(1) + 1 == y).double(),
+        "it compares every answer with every label: one has the shape (n, 1)": lambda h, Z, y: (Z.argmax(1)[:, None] == y).double().sum(1),
+        "it returns the share twice divided": lambda h, Z, y: h / len(h),
+    }
+    table = {**table}
+    y0 = t.y
+    t.y = torch.tensor([0, t.classes - 1, 3 % t.classes, 2 % t.classes, 1, 0, 0])
+    try:
+        _, note = t.judge("accuracy", "out W b X y", ways, lambda h, Z, y: h, COUNTS, table)
+    finally:
+        t.y = y0
+    t.facts["accuracy"] = note
+    return note
+
+
+def order_of(t: Trial, piece: str) -> set[str]:
+    """The roles that the names of a piece's parameters can stand for."""
+    f = t.box[piece]
+    names = {name.lower().strip("_") for name in inspect.signature(f if callable(f) else f.forward).parameters}
+    return {role for role, known in ROLES.items() if known & names}
+
+
+def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
+    """The share of right answers, over batches of 4, 4 and 2 images, in eval mode, without changing anything."""
+    t.set_weights()
+    batches = Batches(t)
+    training: list[bool] = []
+    if t.module is not None:
+        t.module.train()
+        t.module.register_forward_pre_hook(lambda module, _: training.append(module.training))
+    before = [first(a) for a in t.mine]
+    values = {"net": t.box.get("net"), "data": batches, "loss": t.box.get("loss")}
+    values |= {"W": t.mine[0] if t.mine else t.give(t.W), "b": t.mine[1] if len(t.mine) > 1 else t.give(t.b)}
+    found = parts(t.call(piece, "net data W b", **{k: v for k, v in values.items() if v is not None}))
+    if any(not close(first(a), b, 0, 1e-9) for a, b in zip(t.mine, before, strict=True)):
+        raise Wrong("it changes the weights: evaluating must not train", r"step|updater|backward")
+    random = t.module is not None and any("Dropout" in type(m).__name__ or "Norm" in type(m).__name__ for m in t.module.modules())
+    if random and any(training):
+        raise Wrong("dropout is on while it evaluates: call net.eval() before the loop, and net.train() to train again")
+    if t.hidden:
+        t.module.eval()
+    hits = []
+    with torch.no_grad():
+        for X, y in batches.data:
+            Z = first(t.call("net", "X", X=X, net=None)) if t.hidden else t.logits(batches.inputs(X))
+            hits.append((Z.argmax(1) == y).double())
+    hits_all = torch.cat(hits)
+    views = {**COUNTS}
+    scalars = [f for f in found if f.numel() == 1]
+    if not scalars:
+        raise Wrong("it returns no number: return right answers / images")
+    for name, view in views.items():
+        if any(close(f.reshape(()), view(hits_all)) for f in scalars):
+            return "" if name == "returns a fraction" else name
+    m, sizes = torch.stack([h.mean() for h in hits]), [len(h) for h in hits]
+    s = torch.stack([h.sum() for h in hits])
+    table = {
+        "you average the batches' accuracies, so the short last batch counts as much as a full one. Add up right answers and images, and divide once": m.mean(),
+        "the batches' accuracies are added up, not averaged. Add up right answers and images, and divide once": m.sum(),
+        "the number of right answers is divided by the number of batches": s.sum() / len(m),
+        "the shares of the batches are divided by the number of images: add up the right answers": m.sum() / sum(sizes),
+        "only the last batch counts: add up over all batches": m[-1],
+        "only the first batch counts: return after the loop, not in it": m[0],
+        "the last batch is left out": torch.cat(hits[:-1]).mean(),
+        "it divides by batches × the length of a full one: add up len(y)": s.sum() / (len(m) * sizes[0]),
+        "only the right answers of the last batch are divided by all images": s[-1] / sum(sizes),
+        "right answers of the last batch are missing": s[:-1].sum() / sum(sizes),
+        "it is the share of wrong answers": 1 - hits_all.mean(),
+    }
+    got = scalars[0].reshape(())
+    shown = f"{float(got):.4f} instead of {float(hits_all.mean()):.4f} on batches of {', '.join(map(str, sizes[:-1]))} and {sizes[-1]} images"
+    for say, wrong in table.items():
+        if any(close(f.reshape(()), k * wrong) for f in scalars for k in (1, 100)):
+            raise Wrong(f"{shown}: {say}", r"/|mean")
+    raise Wrong(shown, r"return")
+
+
+def sgd(t: Trial) -> str:
+    """One step against the gradient, for every parameter."""
+    start = {"W": t.give(t.W), "b": t.give(t.b)}
+    g = {"W": t.give(t.X[:5].T @ t.Z[:5]), "b": t.give(t.Z[:5].sum(0))}
+    n, lr = 5, 0.5
+    p0, g0 = {k: first(v) for k, v in start.items()}, {k: first(v) for k, v in g.items()}
+    if t.autograd:
+        for k, p in start.items():
+            p.requires_grad_()
+            p.grad = g[k]
+    given = {"params": [*start.values()], "grads": [*g.values()], "lr": lr, "n": n}
+    given |= {"W": start["W"], "b": start["b"], "dW": g["W"], "db": g["b"]}
+    try:
+        result = t.call("sgd", "params grads lr n W b dW db", **given)
+    except (TypeError, KeyError, AttributeError):
+        result = t.call("sgd", "params grads lr n", **given | {"params": start, "grads": {**g, **{f"d{k}": v for k, v in g.items()}}})
+    returned = parts(result)
+    note = []
+    for k in ("W", "b"):
+        now = first(start[k])
+        if close(now, p0[k], 0, 1e-9):
+            now = next((r for r in returned if r.shape == p0[k].shape), now)
+        step = (p0[k] - now) / lr
+        size = max(float(p0[k].abs().max()), 1.0) * 1e-6 / lr
+        if close(step, g0[k] / n, 1e-3, size):
+            note.append("divides by batch_size")
+            continue
+        if close(step, g0[k], 1e-3, size):
+            note.append("does not divide by batch_size")
+            continue
+        if not step.any():
+            say = f"{k} is unchanged after the step: p = p - ... only gives the name p to a new tensor. Change the tensor itself, p -= ... under torch.no_grad(), or return the new one"
+            raise Wrong(say, r"=.*(lr|step|grad)")
+        extra = step - g0[k] / n
+        for name, rest in (("divides by batch_size", step - g0[k] / n), ("does not divide by batch_size", step - g0[k])):
+            c = float((rest * p0[k]).sum() / p0[k].square().sum())
+            if 0 < c < 1 and close(rest, c * p0[k], 1e-2, 10 * size):
+                note.append(f"{name}, weight decay {c:.3g}")
+                break
+        else:
+            table = {
+                "it goes up the gradient: subtract lr × gradient": -g0[k] / n,
+                "it goes up the gradient: subtract it ": -g0[k],
+                "it divides by batch_size twice": g0[k] / n**2,
+                "it multiplies by batch_size": g0[k] * n,
+                "lr is not used": g0[k] / n / lr,
+                "lr is not used ": g0[k] / lr,
+                "lr is used twice": g0[k] / n * lr,
+                "lr divides, it should multiply": g0[k] / n / lr**2,
+                "the parameter is replaced by its step: p - lr × gradient is right": (p0[k] + lr * g0[k] / n) / lr,
+                "it uses only the sign of the gradient": g0[k].sign() / n,
+                "the gradient is set to 0 before it is used": 0 * g0[k],
+            }
+            for say, wrong in table.items():
+                if close(step, wrong, 1e-3, size):
+                    raise Wrong(f"{k}: {say}", r"lr|-=|\+=")
+            raise Wrong(f"the step of {k} is wrong: {differ(step, g0[k] / n if abs(extra).mean() < abs(step).mean() else g0[k], n)}", r"lr")
+    if note[0] != note[1]:
+        if note[0].split(",")[0] != note[1].split(",")[0]:
+            raise Wrong(f"W {note[0]}, but b {note[1]}")
+    t.facts["sgd"] = note[0].split(",")[0]
+    if t.autograd:
+        t.facts["zeroes"] = all(p.grad is None or not p.grad.any() for p in start.values())
+    return note[0]
+
+
+def updater(t: Trial) -> str:
+    """It moves every parameter of this net, all by the same multiple of their gradients."""
+    u = t.box["updater"]
+    if isinstance(u, torch.optim.Optimizer):
+        held = [p for group in u.param_groups for p in group["params"]]
+        if t.module is not None:
+            for name, p in t.module.named_parameters():
+                if not any(p is q for q in held):
+                    none = not any(q is p for q in held for p in t.module.parameters())
+                    say = "holds none of the net's parameters: it was made for another net. Make it after the net" if none else f"does not hold {name}, so it is never trained: pass net.parameters()"
+                    raise Wrong(say)
+        elif t.mine:
+            for a, name in zip(t.mine, "Wb", strict=False):
+                if not any(a is q for q in held):
+                    raise Wrong(f"does not hold {name}, so it is never trained: pass [W, b]")
+        group = u.param_groups[0]
+        if group.get("maximize"):
+            raise Wrong("maximize=True goes up the loss", "maximize")
+        extras = {k: group[k] for k in ("momentum", "weight_decay") if group.get(k)}
+        t.facts["updater"] = "plain"
+        return ", ".join([f"{type(u).__name__}", *(f"{k} {v}" for k, v in extras.items())])
+    if t.objects or not t.autograd or not t.mine:
+        return ""
+    sizes = {}
+    for n in (4, 2):
+        with t.learner.sandbox() as box:
+            inner = Trial(t.learner, box)
+            inner.set_weights()
+            before = [first(p) for p in inner.mine]
+            grads = [torch.ones_like(p) * 3 for p in inner.mine]
+            for p, g in zip(inner.mine, grads, strict=True):
+                p.grad = g.clone()
+            step(inner, n)
+            moved = [(a - first(p)) / 3 for a, p in zip(before, inner.mine, strict=True)]
+        for name, m in zip("Wb", moved, strict=False):
+            if not m.any():
+                raise Wrong(f"{name} is not moved by the updater, only {'b' if name == 'W' else 'W'}", r"sgd|step")
+        sizes[n] = [float(m.mean()) for m in moved]
+    k4, k2 = sizes[4][0], sizes[2][0]
+    if k4 < 0:
+        raise Wrong("it goes up the gradient: subtract lr × gradient")
+    lr, nominal = find_lr(t), t.learner.ns.get("batch_size")
+    takes = bool(inspect.signature(u if callable(u) else u.step).parameters)
+    t.facts["lr"] = k4
+    if abs(k2 / k4 - 2) < 0.05:
+        t.facts["updater"], t.facts["lr"] = "divides", 4 * k4
+        return "divides by the batch size it gets"
+    if abs(k2 / k4 - 4) < 0.1:
+        raise Wrong("it divides by the batch size twice: once here and once in sgd", "/|sgd")
+    t.facts["updater"] = "plain"
+    if nominal and lr and abs(k4 * nominal / lr - 1) < 0.01:
+        if takes or t.facts.get("reduction") != "their mean":
+            raise Wrong(f"it divides by {nominal}, whatever the length of the batch: the last batch is shorter. Divide by the batch size that it is given", "batch_size")
+    return "does not divide"
+
+
+def step(t: Trial, n: int) -> None:
+    """Let the learner's updater take a step."""
+    u = t.box["updater"]
+    f = u.step if hasattr(u, "step") else u
+    required = [p for p in inspect.signature(f).parameters.values() if p.default is p.empty and p.kind in (0, 1)]
+    f(*[n] * len(required[:1]))
+
+
+def find_lr(t: Trial) -> float | None:
+    """The learning rate in the file, if there is one."""
+    return next((v for k, v in t.learner.ns.items() if k.lower() in ROLES["lr"] and isinstance(v, float)), None)
+
+
+def init_params(t: Trial) -> str:
+    """The same seed gives the same weights, whatever was drawn before; another seed gives others."""
+    f = t.box["init_params"]
+    seeded = "seed" in order_of(t, "init_params")
+    drawn = []
+    for state, seed in ((1, 0), (2, 0), (3, 1)):
+        torch.manual_seed(state)
+        __import__("numpy").random.seed(state)
+        drawn.append(parts(t.call("init_params", "features classes", seed=seed)))
+    if len(drawn[0]) < 2:
+        return ""
+    W = drawn[0][0]
+    if seeded and not all(map(close, drawn[0], drawn[1])):
+        raise Wrong("the same seed gives other weights the second time: set the seed before drawing, not after", "seed")
+    if seeded and W.any() and close(W, drawn[2][0]):
+        raise Wrong("another seed gives the same weights: the seed is not used", "seed")
+    del f
+    raw = t.call("init_params", "features classes", seed=0)
+    for a in raw if isinstance(raw, tuple | list) else ():
+        if torch.is_tensor(a) and a.requires_grad and not a.is_leaf:
+            raise Wrong("a weight is not a leaf but the result of a computation, so its grad stays None: compute first, then call requires_grad_()", "requires_grad")
+    return "" if W.any() else "W is 0 at the start, which is harmless without hidden layers"
+
+
+def seed(t: Trial) -> str | None:
+    """A file that sets a seed draws its weights after it."""
+    again = t.learner.again
+    if again is None:
+        return None
+    with t.learner.quiet():
+        import numpy as np
+
+        states, drawn = [], []
+        for state in (1, 2):
+            torch.manual_seed(state), np.random.seed(state)
+            ns = again()
+            states.append((torch.get_rng_state(), np.random.get_state()[1].tolist()))
+            drawn.append([first(a) for n, a in arrays({k: v for k, v in ns.items() if not k.startswith("_")}) if a.ndim])
+    same = torch.equal(states[0][0], states[1][0]) or states[0][1] == states[1][1]
+    if same and len(drawn[0]) == len(drawn[1]) and not all(map(close, *drawn)):
+        raise Wrong("the seed is set after the weights are drawn, so no two runs start alike: set it first", "seed")
+    return None
+
+
+PROBES: list[tuple[str, tuple[str, ...], Callable[[Trial], str | None]]] = [
+    ("softmax", ("softmax",), softmax),
+    ("one_hot", ("one_hot",), one_hot),
+    ("init_params", ("init_params",), init_params),
+    ("weights", (), weights),
+    ("net", ("net",), net),
+    ("loss", ("loss",), loss),
+    ("net + loss", ("net", "loss"), net_loss),
+    ("backward", ("net", "loss"), backward),
+    ("gradients", ("gradients",), gradients),
+    ("sgd", ("sgd",), sgd),
+    ("updater", ("updater",), updater),
+    ("accuracy", ("accuracy",), accuracy),
+    ("evaluate_accuracy", ("evaluate_accuracy",), evaluate),
+    ("train_epoch", ("train_epoch",), epoch),
+    ("seed", (), seed),
+]

@@ -1,0 +1,109 @@
+"""Run every probe on what a learner has written, and gather what they find."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from d2l_softmax.check.epoch import Pair, log_p
+from d2l_softmax.check.learner import Learner, Unknown, run_file
+from d2l_softmax.check.mistakes import at
+from d2l_softmax.check.names import PIECES
+from d2l_softmax.check.probes import PROBES
+from d2l_softmax.check.report import Finding, Report
+from d2l_softmax.check.trial import Trial, Wrong
+from d2l_softmax.errors import UserError
+
+
+def examine(namespace: dict[str, Any] | None, path: str | None, names: dict[str, str], pieces: dict[str, Any]) -> Report:
+    """See `check`."""
+    ns = dict(pieces) if namespace is None else namespace
+    again = None
+    if path is not None:
+        quiet = Learner({}, None, {})
+        with quiet.quiet():
+            ns = run_file(path)
+        again = lambda: run_file(path)  # noqa: E731
+    elif pieces:
+        f = next((getattr(p, "__globals__", None) for p in pieces.values() if hasattr(p, "__globals__")), {})
+        ns = f if namespace is None else ns
+        names = {p: getattr(v, "__name__", p) for p, v in pieces.items()} | names
+    learner = Learner(ns, path, names)
+    if namespace is None and path is None:
+        for piece, value in pieces.items():
+            learner.pieces[piece], learner.called[piece] = value, getattr(value, "__name__", piece)
+    learner.again = again
+    if not learner.pieces:
+        looked = ", ".join(PIECES)
+        raise UserError(f"{path or 'check'}: nothing to check was found; the names looked for are {looked}, and others like them")
+    findings, bad = [], set()
+    for name, needs, probe in PROBES:
+        if not all(n in learner.pieces for n in needs) or bad & set(needs) - {"softmax"}:
+            continue
+        shown = " + ".join(learner.called.get(n, n) for n in needs) if needs else name
+        finding = attempt(learner, name, shown, needs, probe)
+        if finding is not None:
+            findings.append(finding)
+            if finding.sign == "✗" and needs:
+                bad |= set(needs) if len(needs) == 1 else set()
+                repair(learner, needs)
+                if needs[0] in learner.repairs:
+                    bad -= {needs[0]}
+    style = {"net", "loss", "softmax", "accuracy", "evaluate_accuracy", "train_epoch"}
+    missing = sorted(style - set(learner.pieces))
+    title = f"{Path(path).name if path else 'These pieces'}, compared with PyTorch"
+    return Report(title, findings, missing)
+
+
+def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], probe: Any) -> Finding | None:
+    """Run one probe."""
+    piece = needs[-1] if needs else ""
+    try:
+        with learner.sandbox() as box:
+            note = probe(Trial(learner, box))
+    except Wrong as wrong:
+        shown = getattr(wrong, "name", shown)
+        return Finding(shown, "✗", f"{wrong}.", learner.line(piece, wrong.pattern))
+    except Unknown as unknown:
+        return Finding(shown, "·", str(unknown))
+    except Exception as error:
+        at_line = learner.raised_at(error)
+        say = f"{type(error).__name__}: {error}".split("\n")[0]
+        if at_line is None:
+            return Finding(shown, "·", f"not checked: {say}")
+        return Finding(shown, "✗", f"it raises {say}", at_line)
+    return None if note is None else Finding(shown, "✓", note)
+
+
+def repair(learner: Learner, needs: tuple[str, ...]) -> None:
+    """Put a right piece in the place of a wrong one, for the probes that follow."""
+    facts = learner.facts
+    if needs == ("softmax",):
+        log = "log" in learner.called["softmax"]
+        along = {"a column for each image": 0}.get(facts.get("softmax", ""), -1)
+
+        def softmax(X: Any, *_: Any, **__: Any) -> Any:
+            Z = torch.as_tensor(X)
+            out = Z.log_softmax(along) if log else Z.softmax(along)
+            return out if torch.is_tensor(X) else out.numpy()
+
+        learner.repairs["softmax"] = lambda box: softmax
+    elif needs == ("one_hot",):
+        n = 10
+
+        def one_hot(y: Any, *_: Any, **__: Any) -> Any:
+            Y = torch.nn.functional.one_hot(torch.as_tensor(y), n)
+            return Y if torch.is_tensor(y) else Y.double().numpy()
+
+        learner.repairs["one_hot"] = lambda box: one_hot
+    elif needs == ("accuracy",) and not learner.numpy:
+        learner.repairs["accuracy"] = lambda box: lambda y_hat, y: float((y_hat.argmax(1) == y).sum())
+    elif needs == ("loss",) and not learner.numpy and facts.get("loss") in ("logits", "probabilities", "log-probabilities"):
+        reduction = facts.get("reduction")
+
+        def loss(y_hat: Any, y: Any) -> Any:
+            l = -at(log_p(y_hat, facts["loss"]), y)
+            return l.mean() if reduction == "their mean" else l.sum() if reduction == "their sum" else l
+
+        learner.repairs["loss"] = lambda box: loss

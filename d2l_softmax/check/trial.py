@@ -1,0 +1,280 @@
+"""A trial: a copy of the learner's world, small data, and one way to judge a piece under every convention."""
+
+import contextlib
+import itertools
+import re
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from d2l_softmax.check.learner import Learner, Unknown, arrays, bind, is_array
+from d2l_softmax.check.names import ROLES
+
+LR = 0.1
+OUTPUTS = {"logits": lambda Z: Z, "probabilities": lambda Z: Z.softmax(1), "log-probabilities": lambda Z: Z.log_softmax(1)}
+CUTS = r"detach|\.data\b|\.item|\.numpy|no_grad|torch\.tensor\(|float\("
+
+
+class Wrong(Exception):
+    """A piece is wrong; the message says how and what to change, `pattern` finds the line where."""
+
+    def __init__(self, message: str, pattern: str = "$^"):
+        super().__init__(message)
+        self.pattern = pattern
+
+
+class Way(NamedTuple):
+    """One way to call a piece: its convention, the arguments by role, and what the right result is made of."""
+
+    label: Any
+    values: dict[str, Any]
+    inputs: Callable[[dict[str, Any]], tuple]
+
+
+def parts(value: Any) -> list[Tensor]:
+    """Every number and array that a piece returned, as float64."""
+    if isinstance(value, dict):
+        return parts(tuple(value.values()))
+    if isinstance(value, tuple) or isinstance(value, list) and any(map(is_array, value)):
+        return [part for item in value for part in parts(item)]
+    with contextlib.suppress(Exception):
+        return [torch.as_tensor(value if torch.is_tensor(value) else np.asarray(value)).detach().double().clone()]
+    return []
+
+
+def first(value: Any) -> Tensor | None:
+    """The first number or array that a piece returned."""
+    return next(iter(parts(value)), None)
+
+
+def close(got: Tensor | None, want: Tensor, rtol: float = 3e-4, atol: float | None = None) -> bool:
+    """Whether a result is right up to the rounding of float32."""
+    if got is None or got.shape != want.shape:
+        return False
+    atol = 3e-5 * float(want.abs().max()) + 1e-9 if atol is None else atol
+    return torch.allclose(got, want.detach().double(), rtol, atol)
+
+
+def differ(got: Tensor | None, want: Tensor, count: int = 0) -> str:
+    """How a result differs: by shape, by a constant ratio, or where most."""
+    if got is None:
+        return "it returns no number"
+    if got.shape != want.shape:
+        return f"its shape is {tuple(got.shape)} instead of {tuple(want.shape)}"
+    if not got.isfinite().all():
+        return f"{int((~got.isfinite()).sum())} of {got.numel()} values are nan or infinite"
+    k = float((got * want).sum() / want.square().sum())
+    if got.any() and close(got, k * want):
+        for ratio, word in ((k, "large"), (1 / k, "small")):
+            if count and abs(ratio - count) < 1e-3 * count:
+                return f"it is exactly {count} times too {word}, and there are {count} images"
+        return "its sign is wrong" if abs(k + 1) < 1e-3 else f"it is {k:.4g} times what is right"
+    i = int((got - want).abs().argmax())
+    place = [int(j) for j in torch.unravel_index(torch.tensor(i), got.shape)] if got.ndim else ""
+    return f"{float(got.flatten()[i]):.4f} instead of {float(want.flatten()[i]):.4f}{place and f' at {place}'}"
+
+
+class Trial:
+    """What a probe is given: `box`, the pieces' copies; data in float64; `facts`, the conventions found so far."""
+
+    def __init__(self, learner: Learner, box: dict[str, Any]):
+        self.learner, self.box, self.facts = learner, box, learner.facts
+        net = box.get("net")
+        self.module = net if isinstance(net, torch.nn.Module) else None
+        self.objects = self.module is None and hasattr(net, "backward")
+        self.mine = self.own_weights()
+        self.hidden = sum(a.ndim > 1 and min(a.shape) > 1 for a in self.mine) > 1
+        c, f = sorted(self.mine[0].shape)[:2] if self.mine else (10, 784)
+        self.classes, self.features = (10, 784) if self.hidden and self.module is None else (c, f)
+        if self.hidden:
+            self.classes = min(a.shape[0] for a in self.mine)
+        self.autograd = not learner.numpy and "gradients" not in box and not self.objects
+        for a in self.mine:
+            if self.autograd and self.module is None:
+                a.requires_grad_()
+        f, c, g = self.features, self.classes, torch.Generator().manual_seed(0)
+        draw = lambda *shape: torch.randn(shape, generator=g, dtype=torch.float64)  # noqa: E731
+        self.W, self.b = draw(f, c) * 1.4 / f**0.5, torch.linspace(-0.5, 0.7, c, dtype=torch.float64)
+        self.Z, self.X = draw(7, c) * 1.5, torch.rand(40, f, generator=g, dtype=torch.float64)
+        self.weighting = draw(7, c)
+        self.y = torch.tensor([0, c - 1, 3 % c, 3 % c, 1, min(5, c - 1), 0])
+
+    def own_weights(self) -> list[Any]:
+        """The learner's own W and b as they are in the sandbox, the weights first; more, where there are layers."""
+        net = self.box.get("net")
+        root = {k: v for k, v in self.learner.ns.items() if not k.startswith("_")}
+        if self.module is not None or self.objects or isinstance(net, types.MethodType):
+            root = net
+        found = [(n.lower(), a) for n, a in arrays(root) if a.ndim and a.size != 1]
+        if self.module is None:
+            found = [
+                (n, a) for n, a in found if n in ROLES["W"] | ROLES["b"] or getattr(a, "requires_grad", False)
+            ]
+        weights = [a for n, a in found if a.ndim > 1 and min(a.shape) > 1]
+        sizes = {s for a in weights for s in a.shape}
+        biases = [a for n, a in found if a.ndim and max(a.shape) in sizes and a.nbytes == max(a.shape) * a.itemsize]
+        return weights + biases[: max(1, len(weights))] if weights else []
+
+    def set_weights(self, scale: float = 1.0) -> None:
+        """Give the learner's own W and b those of this trial, whose b is not 0; W times `scale`."""
+        for a, value in zip(self.mine, () if self.hidden else (self.W * scale, self.b), strict=False):
+            value = value.T if a.ndim == 2 and tuple(a.shape) == tuple(value.T.shape) else value
+            write(a, value.reshape(tuple(a.shape)))
+
+    def give(self, value: Any) -> Any:
+        """A copy of float64 data or labels as the learner keeps them; anything else itself."""
+        if not torch.is_tensor(value) or value.dtype not in (torch.float64, torch.int64):
+            return value
+        if self.learner.numpy:
+            return value.numpy().copy()
+        return value.float() if value.dtype == torch.float64 else value.clone()
+
+    def arguments(self, piece: str, order: str, values: dict[str, Any]) -> tuple[Any, dict, bool]:
+        """The function of a piece and its arguments."""
+        f = self.box[piece]
+        f = f if callable(f) else getattr(f, "forward", None) or f.step
+        if isinstance(f, types.BuiltinFunctionType):
+            raise Unknown("not checked: it is PyTorch's own")
+        sizes = {"classes": self.classes, "features": self.features, "lr": LR, "reg": 0.05, "dim": 1}
+        sizes |= {"epochs": 1, "device": "cpu", "seed": 0, "n": len(self.y)}
+        given = {k: self.give(v) for k, v in values.items()} | {k: v for k, v in sizes.items() if k not in values}
+        return f, *bind(f, given, order)
+
+    def call(self, piece: str, order: str, /, **values: Any) -> Any:
+        """Call a piece with values by role, as `bind` describes."""
+        f, arguments, sure = self.arguments(piece, order, values)
+        try:
+            return f(**arguments)
+        except Exception as error:
+            if sure:
+                raise
+            raise Unknown(f"not checked: called with {', '.join(arguments)}, it raised {error}") from error
+
+    def ways(self, n: int, labels: bool = True) -> Iterator[Way]:
+        """Every way to lay out n images, weights and labels. The inputs of what is right: logits, X, W, b, y."""
+        X, y, f, c = self.X[:n], self.y[:n], self.features, self.classes
+        side = round(f**0.5)
+        image = (lambda X: X.reshape(-1, 1, side, side)) if side**2 == f and not self.learner.numpy else (lambda X: X)
+        layouts = [(image, 1, 0), (lambda X: X, 1, 0), (lambda X: image(X * 255), 1, 0), (lambda X: X * 255, 1, 0)]
+        layouts += [(image, 2, -1), (lambda X: X, 2, -1), (lambda X: X.T, 1, 0), (image, 255, 0)]
+        if self.mine and not self.hidden:
+            shapes = [[tuple(a.shape) for a in self.mine]]
+        else:
+            shapes = [[(f, c), (c,)], [(c, f), (c,)], [(c, f), (c, 1)], [(f, c), (1, c)]]
+            with contextlib.suppress(Exception):
+                shapes = [[tuple(a.shape) for a in parts(self.call("init_params", "features classes"))[:2]]]
+        known = self.facts.get("way")
+        for key in itertools.product(range(len(layouts)), shapes, range(2 if labels else 1)):
+            (layout, scale, shift), shape, hot = layouts[key[0]], key[1], key[2]
+            if known is not None and key[:2] != known[:2]:
+                continue
+            values = {"X": layout(X), "y": F.one_hot(y, c).double() if hot else y}
+            values["W"] = self.W if shape[0] == tuple(self.W.shape) else self.W.T
+            values["b"] = self.b.reshape(shape[1]) if len(shape) > 1 else self.b
+            values["net"] = self.box.get("net")
+            yield Way(key, values, lambda v, s=scale, d=shift, X=X, y=y: (X * s + d, y))
+
+    def logits(self, X: Tensor) -> Tensor:
+        """X W + b with the weights of this trial."""
+        return X @ self.W + self.b
+
+    def judge(
+        self,
+        piece: str,
+        order: str,
+        ways: Callable[[int], Iterator[Way]],
+        right: Callable[..., Tensor],
+        views: dict[str, Callable[[Tensor], Tensor]],
+        table: dict[str, Callable[..., Tensor]],
+        take: Callable[[Any], Tensor | None] = first,
+        key: str | None = None,
+    ) -> tuple[Any, str]:
+        """Find the way and the view under which a piece is right, and return both; then try it harder.
+
+        Harder is: one image alone, a second call, arguments left alone, and the gradient by the argument `key`.
+
+        Args:
+            right, table: what is right, and what known mistakes give, of the inputs of a way.
+            views: what may be made of it, by name: the mean of the losses, for example.
+            take: picks what is judged from what the piece returns.
+
+        Raises:
+            Wrong: there is no such way, or the piece fails under it.
+            Unknown: it is not known how to call it.
+        """
+        results, errors, unknown = [], [], []
+        for way, alone in zip(ways(7), ways(1), strict=True):
+            try:
+                got = take(self.call(piece, order, **way.values))
+            except Exception as error:
+                (unknown if isinstance(error, Unknown) else errors).append(error)
+                continue
+            inputs = way.inputs(way.values)
+            for name, view in views.items():
+                if close(got, view(right(*inputs))):
+                    self.harder(piece, order, way, alone, lambda *x, view=view: view(right(*x)), take, key)
+                    return way.label, name
+            results.append((way, got, inputs))
+        if not results:
+            raise (errors or unknown)[0]
+        for (_, got, inputs), (say, wrong) in itertools.product(results, table.items()):
+            if any(close(got, view(wrong(*inputs))) for view in views.values()):
+                raise Wrong(say)
+        way, got, inputs = next((r for r in results if r[1] is not None and r[1].isfinite().all()), results[0])
+        wants = [view(right(*inputs)) for view in views.values()]
+        want = next((w for w in wants if got is not None and w.shape == got.shape), wants[0])
+        raise Wrong(f"for 7 images, {differ(got, want, 7)}")
+
+    def harder(self, piece: str, order: str, way: Way, alone: Way, right: Callable, take: Callable, key: Any) -> None:
+        """See `judge`."""
+        f, arguments, _ = self.arguments(piece, order, way.values)
+        before = {name: first(value) for name, value in arguments.items() if torch.is_tensor(value) or is_array(value)}
+        one, two = take(f(**arguments)), None
+        for name, value in before.items():
+            if not close(first(arguments[name]), value, 0, 1e-9):
+                raise Wrong(
+                    f"it changes its argument {name} in place, so that a second call with the same {name} gives "
+                    f"something else. Make a new one: {name} = {name} / 255, not {name} /= 255",
+                    r"[-+*/]=|\]\s*=[^=]|[a-z]_\(|out=",
+                )
+        two = take(f(**arguments))
+        if not close(two, one):
+            raise Wrong(f"a second call with the same arguments gives something else: {differ(two, one)}")
+        got, want = take(self.call(piece, order, **alone.values)), right(*alone.inputs(alone.values))
+        if not close(got, want):
+            raise Wrong(f"right for 7 images, but for one image alone {differ(got, want)}", "squeeze|sum|mean|max")
+        if key is None or not self.autograd:
+            return
+        mine, theirs = self.give(way.values[key]).requires_grad_(), way.values[key].clone().requires_grad_()
+        f, arguments, _ = self.arguments(piece, order, way.values | {key: mine.float().detach().requires_grad_()})
+        leaf = next(v for v in arguments.values() if torch.is_tensor(v) and v.requires_grad)
+        raw, want = f(**arguments), right(*way.inputs(way.values | {key: theirs}))
+        if not torch.is_tensor(raw) or not raw.requires_grad:
+            raise Wrong("no gradient flows through it: .detach(), .data, .item() or torch.tensor(...) cut it off", CUTS)
+        weighting = self.weighting if want.ndim == 2 else torch.ones_like(want)
+        (raw.reshape(want.shape) * weighting).sum().backward()
+        (want * weighting).sum().backward()
+        if not close(first(leaf.grad), theirs.grad, 2e-3):
+            raise Wrong(
+                f"its value is right, its gradient is not: {differ(first(leaf.grad), theirs.grad)}. A part is cut off "
+                "from autograd, by .detach(), .data or no_grad",
+                CUTS,
+            )
+
+
+def write(a: Any, value: Tensor) -> None:
+    """Change an array or a tensor in place, past autograd."""
+    if torch.is_tensor(a):
+        a.data.copy_(value)
+    else:
+        a[...] = value.numpy()
+
+
+def mentions(learner: Learner, pattern: str) -> bool:
+    """Whether a line of the learner's file matches."""
+    return any(re.search(pattern, line.split("#")[0]) for line in learner.source)
