@@ -41,7 +41,7 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         for k, (X, y) in enumerate(self.data):
             self.seen()
-            torch.manual_seed(k)
+            torch.default_generator.manual_seed(k)
             yield (X.clone(), y.clone()) if torch.is_tensor(X) else (X.copy(), y.copy())
 
     def __len__(self) -> int:
@@ -57,6 +57,9 @@ def run(t: Trial, combo: tuple[str, str]) -> tuple[list[list[Tensor]], Any, dict
     """Run the learner's epoch; return the weights before each batch and at the end, and what it returned."""
     t.set_weights()
     arrange(t, combo)
+    for name, value in t.learner.ns.items():
+        if name.lower() in ROLES["n"] and isinstance(value, int):
+            t.learner.ns[name] = SIZES[0]
     roles = roles_of(t)
     given: dict[str, Any] = {"net": t.box.get("net"), "loss": t.box.get("loss"), "updater": t.box.get("updater")}
     trained = None
@@ -133,7 +136,7 @@ def log_p(out: Tensor, form: str) -> Tensor:
     return out.log() if form == "probabilities" else out.log_softmax(1)
 
 
-def right(t: Trial, combo: tuple[str, str], lr: float | None, zero: bool = True, early: bool = False, scale: Any = None) -> list[list[Tensor]]:
+def right(t: Trial, combo: tuple[str, str], lr: float | None, zero: bool = True, early: bool = False, scale: Any = None, m: int = SIZES[0]) -> list[list[Tensor]]:
     """Run an epoch as it should be, or with a known mistake, and return the weights before each batch and at the end."""
     t.set_weights()
     arrange(t, combo)
@@ -152,7 +155,7 @@ def right(t: Trial, combo: tuple[str, str], lr: float | None, zero: bool = True,
     for k, (X, y) in enumerate(batches):
         snaps.append([first(p) for p in t.mine])
         n = len(y)
-        times = float(scale(k, n, SIZES[0], len(SIZES)))
+        times = float(scale(k, n, m, len(SIZES)))
         if t.hidden or not by_hand:
             params = t.mine if t.module is None else list(t.box["net"].parameters())
             if zero:
@@ -248,14 +251,19 @@ def epoch(t: Trial) -> str:
         for combo in itertools.product(("none", "mean", "sum"), kinds):
             if combo[0] == "sum" and combo[1] != "divides":
                 continue
+            fits = False
             with contextlib.suppress(Exception):
-                if both(combo)[2] is None:
-                    blame_pair(t, both, own, shown)
-    for say, flags in EPOCH.items():
-        with contextlib.suppress(ZeroDivisionError):
-            if both(own, **flags)[2] is None:
-                who = say
-                raise Wrong(f"{shown}: {who}", r"zero_grad|updater\(|\.step\(|sgd\(|-=|backward")
+                fits = both(combo)[2] is None
+            if fits:
+                blame_pair(t, both, own, shown)
+    nominal = {SIZES[0]} | {c for f in learner.functions() for c in f.__code__.co_consts if isinstance(c, int) and c > 1}
+    for (say, flags), m in itertools.product(EPOCH.items(), sorted(nominal)):
+        if m != SIZES[0] and "full one" not in say:
+            continue
+        if both(own, m=m, **flags)[2] is None:
+            if t.facts.get("too_large") and "sum" in say:
+                raise Pair("gradients", f"dW and db are exactly n times those of the loss, which is a mean over the n images: divide them by the number of images, as the loss does", r"return|dW")
+            raise Wrong(f"{shown}: {say}", r"zero_grad|updater\(|\.step\(|sgd\(|-=|backward")
     raise Wrong(shown + ". The pieces are right one by one, so look at how they are called in it", r"backward|step|updater|-=")
 
 

@@ -91,12 +91,15 @@ class Learner:
         self.ranks: dict[str, int] = {}
         self.source = Path(path).read_text("utf-8", "replace").splitlines() if path else []
         own = {key: value for key, value in ns.items() if not HISTORY.fullmatch(key)}
+        made: dict[str, Any] = {}
         with self.quiet():
             for key, value in list(own.items()):
                 if self.is_own(value) and isinstance(value, type) and not any(type(v) is value for v in own.values()):
                     with contextlib.suppress(Exception):
-                        sizes = {"features": 784, "classes": 10, "lr": 0.1, "seed": 0}
+                        sizes = {"features": 784, "classes": 10, "lr": 0.1, "seed": 0, **made}
                         own[f"{key}()"] = value(**bind(value, sizes, "features classes")[0])
+                        if held := [a for _, a in arrays(vars(own[f"{key}()"])) if a.ndim == 2]:
+                            made = {"net": own[f"{key}()"], "params": held}
         for key, value in own.items():
             self.add(key, value)
         self.tensors = [(n, a) for n, a in arrays(own) if torch.is_tensor(a)]
@@ -152,6 +155,7 @@ class Learner:
         modes = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
         argv, path, folder = sys.argv[:], sys.path[:], os.getcwd()
         try:
+            torch.set_num_threads(1)  # the data is small
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 with np.errstate(all="ignore"):
                     yield

@@ -100,10 +100,6 @@ GRADIENTS = {
 # k: number of the batch, n: its images, m: of a full batch, N: batches. What its gradient is multiplied by.
 EPOCH = {
     "the gradients of earlier batches are added. Call zero_grad for every batch, before backward": {"zero": False},
-    "the gradients of earlier batches are added, and those from before the call: zero_grad is missing": (
-        {"zero": False, "stale": True}
-    ),
-    "the gradients from before the call are added in the first step: zero_grad before backward": {"stale": True},
     "the gradient of a short last batch is divided by the length of a full one. Divide by len(y)": (
         {"scale": lambda k, n, m, N: n / m}
     ),

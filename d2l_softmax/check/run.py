@@ -37,26 +37,27 @@ def examine(namespace: dict[str, Any] | None, path: str | None, names: dict[str,
     if not learner.pieces:
         looked = ", ".join(PIECES)
         raise UserError(f"{path or 'check'}: nothing to check was found; the names looked for are {looked}, and others like them")
-    findings, bad = [], set()
+    findings, bad = [], ""
     for name, needs, probe in PROBES:
-        if not all(n in learner.pieces for n in needs) or bad & set(needs) - {"softmax"}:
+        if not all(n in learner.pieces for n in needs):
             continue
         shown = " + ".join(learner.called.get(n, n) for n in needs) if needs else name
-        finding = attempt(learner, name, shown, needs, probe)
-        if finding is not None:
-            findings.append(finding)
-            if finding.sign == "✗" and needs:
-                bad |= set(needs) if len(needs) == 1 else set()
+        finding = attempt(learner, shown, needs, probe)
+        if finding is not None and finding.sign == "✗":
+            if bad:
+                # The first cause is the one to put right; what follows may come from it.
+                finding = Finding(finding.piece, "·", f"not judged: put {bad} right first")
+            else:
                 repair(learner, needs)
-                if needs[0] in learner.repairs:
-                    bad -= {needs[0]}
+                bad = "" if needs and needs[0] in learner.repairs else finding.piece
+        findings += [finding] if finding is not None else []
     style = {"net", "loss", "softmax", "accuracy", "evaluate_accuracy", "train_epoch"}
     missing = sorted(style - set(learner.pieces))
     title = f"{Path(path).name if path else 'These pieces'}, compared with PyTorch"
     return Report(title, findings, missing)
 
 
-def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], probe: Any) -> Finding | None:
+def attempt(learner: Learner, shown: str, needs: tuple[str, ...], probe: Any) -> Finding | None:
     """Run one probe."""
     piece = needs[-1] if needs else ""
     try:
