@@ -262,7 +262,7 @@ def epoch(t: Trial) -> str:
             continue
         if both(own, m=m, **flags)[2] is None:
             if t.facts.get("too_large") and "sum" in say:
-                raise Pair("gradients", f"dW and db are exactly n times those of the loss, which is a mean over the n images: divide them by the number of images, as the loss does", r"return|dW")
+                raise Wrong("dW and db are exactly n times those of the loss, which is a mean over the n images: divide them by the number of images, as the loss does", r"return|dW", "gradients")
             raise Wrong(f"{shown}: {say}", r"zero_grad|updater\(|\.step\(|sgd\(|-=|backward")
     raise Wrong(shown + ". The pieces are right one by one, so look at how they are called in it", r"backward|step|updater|-=")
 
@@ -275,16 +275,10 @@ def blame_pair(t: Trial, both: Callable, own: tuple[str, str], shown: str) -> No
             where = "loss + updater" if reduction != "one loss per image" else "train_epoch"
             if "twice" in say:
                 say = f"{say}: the loss is a mean already, and sgd divides by batch_size again. Divide once, in the loss or in sgd"
-            raise Pair(where, f"{shown}: {say}", r"mean|updater|/")
-    raise Pair("loss + updater", f"{shown}: the loss and the updater do not fit together")
-
-
-class Pair(Wrong):
-    """Two pieces are wrong together; `name` is theirs."""
-
-    def __init__(self, name: str, message: str, pattern: str = "$^"):
-        super().__init__(message, pattern)
-        self.name = name
+            if "sum" in say and "sgd" in t.box and "n" in ROLES and any(n in ROLES["n"] for n in inspect.signature(t.box["sgd"]).parameters):
+                where, say = t.learner.called["sgd"], "it gets batch_size and does not divide by it"
+            raise Wrong(f"{shown}: {say}", r"mean|updater|/", where)
+    raise Wrong(f"{shown}: the loss and the updater do not fit together", name="loss + updater")
 
 
 def file_lr(t: Trial) -> float | None:

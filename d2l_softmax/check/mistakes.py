@@ -20,7 +20,6 @@ def hot(p: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 SOFTMAX = {
     "the columns add up to 1, not the rows: it works down the batch. Use dim=1": lambda Z: Z.softmax(0),
     "each row is divided by the sum of the whole batch. Sum with dim=1, keepdim=True": lambda Z: Z.exp() / Z.exp().sum(),
-    "row i is divided by the sum of row j: add keepdim=True to the sum": lambda Z: Z.exp() / Z.exp().sum(1),
     "it is not divided by the sum of the row": lambda Z: Z.exp(),
     "the maximum is subtracted, but nothing divided by the sum": lambda Z: (Z - Z.amax(1, True)).exp(),
     "it divides by the row's largest value, not by its sum": lambda Z: Z.exp() / Z.exp().amax(1, True),

@@ -166,7 +166,8 @@ def hidden(t: Trial) -> str:
 
 def loss_ways(t: Trial, n: int) -> Iterator[Way]:
     """A loss of what the net returns, or of images; with labels as indices or one-hot."""
-    forms = sorted(OUTPUTS, key=lambda form: form != t.facts.get("net"))
+    # CrossEntropyLoss is right for log-probabilities, too, but its gradient is that by logits.
+    forms = sorted(OUTPUTS, key=lambda form: form != "probabilities" or t.facts.get("net") != form)
     for form, one_hot, T in itertools.product(forms, (False, True), (t.facts.get("columns", False), False)):
         out, y = OUTPUTS[form](t.Z)[:n], t.y[:n]
         values = {"out": out.T if T else out, "y": y if not one_hot else hot(t.Z, y).T if T else hot(t.Z, y)}
@@ -201,8 +202,8 @@ def loss(t: Trial) -> str:
         form, reduction = t.judge("loss", "out W b X y", lambda n: loss_ways(t, n), right, views, LOSS, key="out")
     except Wrong:
         constant_in_log(t)
-        t.facts.setdefault("loss", t.facts.get("net", "probabilities"))
-        t.facts.setdefault("reduction", "one loss per image")
+        label, reduction = t.found or (t.facts.get("net", "probabilities"), "one loss per image")
+        t.facts.update(loss=label if isinstance(label, str) else "images", reduction=reduction)
         raise
     t.facts.update(loss=form if isinstance(form, str) else "images", reduction=reduction.split(",")[0])
     constant_in_log(t)
@@ -360,54 +361,56 @@ def backward(t: Trial) -> str | None:
     if not t.objects:
         return None
     t.set_weights()
-    way = next(iter(t.ways(7)))
+    way = next(t.ways(7))
     X, y = way.inputs(way.values)
-    Y, n = hot(t.Z, y), len(y)
-    D = t.logits(X).softmax(1) - Y
-    out = t.call("net", "X", **way.values)
+    n, scale, p = 7, 1 / 7 if t.facts.get("reduction") == "their mean" else 1.0, t.logits(X).softmax(1)
+    D = (p - hot(t.Z, y)) * scale
     criterion, layer = t.box["loss"], t.box["net"]
+    out = t.call("net", "X", **way.values)
+
+    def again(f: Callable, *arguments: Any) -> Any:
+        """Call a backward with as many arguments as it takes, after a forward of the loss."""
+        return f(*arguments[: len(inspect.signature(f).parameters)])
+
     t.call("loss", "out y", out=out, y=y)
-    P = {"P": criterion.backward} if hasattr(criterion, "backward") else {}
-    scale = 1 / n if t.facts.get("reduction") == "their mean" else 1.0
-
-    def call(f: Callable, *order: Any) -> Any:
-        """Call a backward with as many arguments as it takes."""
-        return f(*order[: len(inspect.signature(f).parameters)])
-
-    if P:
-        given = first(call(criterion.backward, out, t.give(y)))
-        if not close(given, D * scale):
-            table = {say: f(t.logits(X).softmax(1), Y) for say, f in GRADIENTS.items()}
-            say = next((s for s, g in table.items() for k in (1, 1 / n) if close(given, g * k)), differ(given, D * scale, n))
-            raise Wrong(f"the backward of the loss is not the derivative of its forward: {say}", "backward")
-        again = first(call(criterion.backward, out, t.give(y)))
-        if not close(again, D * scale):
-            raise Wrong(
-                f"backward of the loss is right the first time, but a second call gives {differ(again, D * scale)}: it "
-                "changes what forward has kept. Work on a copy: grad = self.probs.copy()",
-                r"backward",
-            )
+    if hasattr(criterion, "backward"):
+        name = f"{t.learner.called['loss']}.backward"
+        for which in ("for 7 images, ", "it is right the first time, but in a second call "):
+            got = first(again(criterion.backward, out, t.give(y)))
+            if close(got, D):
+                continue
+            known = [say for say, f in GRADIENTS.items() for k in (scale, 1) if close(got, f(p, hot(p, y)) * k)]
+            say = known[0] if known else differ(got, D, n)
+            if which[0] == "i":
+                say += ": it changes what forward keeps. Work on a copy, grad = self.probs.copy()"
+            raise Wrong(f"it is not the derivative of forward: {which}{say}", "def backward", name)
         t.call("loss", "out y", out=out, y=y)
-    back = lambda: call(layer.backward, t.give(D * scale))  # noqa: E731
     if hasattr(layer, "zero_grad"):
         layer.zero_grad()
-    dX = back()
-    grads = [a for k, a in arrays(vars(layer)) if not any(a is m for m in t.mine)] + parts(dX)
-    grads = [first(a) for a in grads]
-    found = {"W": [g if g.shape == t.W.shape else g.T for g in grads if g.ndim == 2 and g.numel() == t.W.numel()]}
-    found["b"] = [g.reshape(-1) for g in grads if g.numel() == t.classes and g.ndim < 3]
-    right = {"W": X.T @ D * scale, "b": D.sum(0) * scale}
-    for part, want in right.items():
-        if not any(close(g, k * want) for g in found[part] for k in (1, 1 / n)):
-            say = differ(found[part][-1] if found[part] else None, want, n)
-            raise Wrong(f"d{part} after backward: {say}", f"d{part}|grad")
-    if not any(close(g, right["W"]) for g in found["W"]) and scale != 1:
-        raise Wrong("the gradient is divided by the number of images twice: once in the loss, once in the layer", "/")
-    back_X = [g for g in parts(dX) if g.shape == X.shape]
-    if back_X and not close(back_X[0], D * scale @ t.W.T):
-        raise Wrong(f"the gradient that backward returns is not D @ W.T: {differ(back_X[0], D * scale @ t.W.T)}", "return")
-    t.facts["gradients"] = t.facts.get("reduction")
+    returned = parts(again(layer.backward, t.give(D)))
+    name, times = f"{t.learner.called['net']}.backward", {}
+    for part, want in (("W", X.T @ D), ("b", D.sum(0))):
+        found = [first(a) for a in gradients_in(t)] + returned
+        if part == "W":
+            found = [g if g.shape == want.shape else g.T for g in found if g.ndim == 2 and g.numel() == want.numel()]
+        else:
+            found = [g.reshape(-1) for g in found if g.numel() in (1, t.classes)]
+        times[part] = next((k for k in (1, 1 / n) for g in found if close(g, k * want)), None)
+        if times[part] is None or scale < 1 and times[part] < 1:
+            raise Wrong(f"d{part}: {differ(found[-1] if found else None, want, n)}", rf"\bd{part}\b|grad_{part}", name)
+    if times["W"] != times["b"]:
+        raise Wrong("one of dW and db is divided by the number of images, the other is not", r"\bd[Wb]\b.*/", name)
+    back = [g for g in returned if g.shape == X.shape]
+    if back and not close(back[0], D @ t.W.T):
+        raise Wrong(f"the gradient by X that it returns is wrong: {differ(back[0], D @ t.W.T)}", "return", name)
     return ""
+
+
+def gradients_in(t: Trial) -> list[Any]:
+    """What a layer object holds besides W and b."""
+    shapes = {tuple(a.shape) for a in t.mine}
+    mine = t.own_weights()
+    return [a for _, a in arrays(vars(t.box["net"])) if tuple(a.shape) in shapes | {()} and not any(a is m for m in mine)]
 
 
 def accuracy(t: Trial) -> str:
@@ -606,7 +609,7 @@ def updater(t: Trial) -> str:
         extras = {k: group[k] for k in ("momentum", "weight_decay") if group.get(k)}
         t.facts["updater"] = "plain"
         return ", ".join([f"{type(u).__name__}", *(f"{k} {v}" for k, v in extras.items())])
-    if t.objects or not t.autograd or not t.mine:
+    if not (t.objects or t.autograd) or not t.mine:
         return ""
     sizes = {}
     for n in (4, 2):
@@ -614,11 +617,15 @@ def updater(t: Trial) -> str:
             inner = Trial(t.learner, box)
             inner.set_weights()
             before = [first(p) for p in inner.mine]
-            grads = [torch.ones_like(p) * 3 for p in inner.mine]
-            for p, g in zip(inner.mine, grads, strict=True):
-                p.grad = g.clone()
+            for p in inner.mine if not t.objects else ():
+                p.grad = torch.full_like(p, 3.0)
+            for a in gradients_in(inner) if t.objects else ():
+                write(a, torch.full(tuple(a.shape), 3.0))
             step(inner, n)
-            moved = [(a - first(p)) / 3 for a, p in zip(before, inner.mine, strict=True)]
+            moved = [(a - first(p)) / 3 for a, p in zip(before, inner.own_weights(), strict=True)]
+        if len(moved) == 2 and moved[0].any() and moved[1].any() and not close(moved[0].mean(), moved[1].mean(), 1e-2):
+            ratio = float(moved[0].mean() / moved[1].mean())
+            raise Wrong(f"with equal gradients, W moves {ratio:.4g} times as far as b", r"[wW]\b.*lr|lr.*[wW]\b")
         for name, m in zip("Wb", moved, strict=False):
             if not m.any():
                 raise Wrong(f"{name} is not moved by the updater, only {'b' if name == 'W' else 'W'}", r"sgd|step")

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from d2l_softmax.check.epoch import Pair, log_p
+from d2l_softmax.check.epoch import log_p
 from d2l_softmax.check.learner import Learner, Unknown, run_file
 from d2l_softmax.check.mistakes import at
 from d2l_softmax.check.names import PIECES
@@ -64,8 +64,7 @@ def attempt(learner: Learner, shown: str, needs: tuple[str, ...], probe: Any) ->
         with learner.sandbox() as box:
             note = probe(Trial(learner, box))
     except Wrong as wrong:
-        shown = getattr(wrong, "name", shown)
-        return Finding(shown, "✗", f"{wrong}.", learner.line(piece, wrong.pattern))
+        return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(piece, wrong.pattern))
     except Unknown as unknown:
         return Finding(shown, "·", str(unknown))
     except Exception as error:

@@ -21,11 +21,11 @@ CUTS = r"detach|\.data\b|\.item|\.numpy|no_grad|torch\.tensor\(|float\("
 
 
 class Wrong(Exception):
-    """A piece is wrong; the message says how and what to change, `pattern` finds the line where."""
+    """A piece is wrong; the message says how and what to change, `pattern` finds the line, `name` is another's."""
 
-    def __init__(self, message: str, pattern: str = "$^"):
+    def __init__(self, message: str, pattern: str = "$^", name: str = ""):
         super().__init__(message)
-        self.pattern = pattern
+        self.pattern, self.name = pattern, name
 
 
 class Way(NamedTuple):
@@ -69,7 +69,7 @@ def differ(got: Tensor | None, want: Tensor, count: int = 0) -> str:
     if not got.isfinite().all():
         return f"{int((~got.isfinite()).sum())} of {got.numel()} values are nan or infinite"
     k = float((got * want).sum() / want.square().sum())
-    if got.any() and close(got, k * want):
+    if abs(k) > 1e-6 and close(got, k * want):
         for ratio, word in ((k, "large"), (1 / k, "small")):
             if count and abs(ratio - count) < 1e-3 * count:
                 return f"it is exactly {count} times too {word}, and there are {count} images"
@@ -207,7 +207,7 @@ class Trial:
             Wrong: there is no such way, or the piece fails under it.
             Unknown: it is not known how to call it.
         """
-        results, errors, unknown = [], [], []
+        results, errors, unknown, self.found = [], [], [], None
         for way, alone in zip(ways(7), ways(1), strict=True):
             try:
                 got = take(self.call(piece, order, **way.values))
@@ -217,6 +217,7 @@ class Trial:
             inputs = way.inputs(way.values)
             for name, view in views.items():
                 if close(got, view(right(*inputs))):
+                    self.found = way.label, name
                     self.harder(piece, order, way, alone, lambda *x, view=view: view(right(*x)), take, key)
                     return way.label, name
             results.append((way, got, inputs))
