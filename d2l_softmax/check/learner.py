@@ -80,9 +80,11 @@ class Learner:
         ns: the names of the file or notebook, which its functions have as their globals.
         path: the file, or None for a notebook.
         names: piece → the name that it has here.
+        first_label: the label of the first class.
     """
 
-    def __init__(self, ns: dict[str, Any], path: str | None, names: dict[str, str]):
+    def __init__(self, ns: dict[str, Any], path: str | None, names: dict[str, str], first_label: int = 0):
+        self.first_label = first_label
         self.ns, self.path, self.names = ns, path, {name: piece for piece, name in names.items()}
         self.facts: dict[str, Any] = {}
         self.repairs: dict[str, Any] = {}
@@ -102,6 +104,11 @@ class Learner:
                             made = {"net": own[f"{key}()"], "params": held}
         for key, value in own.items():
             self.add(key, value)
+        f = self.pieces.get("sgd")
+        if f and not any(n.lower() in ROLES["params"] | ROLES["W"] | ROLES["grads"] for n in inspect.signature(f).parameters):
+            # A step without parameters to change is an updater.
+            for held in (self.pieces, self.called):
+                held.setdefault("updater", held.pop("sgd"))
         self.tensors = [(n, a) for n, a in arrays(own) if torch.is_tensor(a)]
         words = {word for f in self.functions() for word in names_in(f.__code__)}
         kinds = {torch.is_tensor(a) for _, a in arrays([own.get("W"), own.get("w"), *self.pieces.values()])}
@@ -184,6 +191,8 @@ class Learner:
         held = [contents(cell) for cell in cells]
         fresh = {key: clone(value, memo) for key, value in names.items()}
         box = {piece: clone(value, memo) for piece, value in self.pieces.items()}
+        # A sandbox within this one copies these copies.
+        outer, self.pieces = self.pieces, box
         with self.quiet():
             try:
                 for cell, value in zip(cells, held, strict=True):
@@ -193,6 +202,7 @@ class Learner:
                     self.put(box, piece, make(box))
                 yield box
             finally:
+                self.pieces = outer
                 for key in [key for key in self.ns if key not in names and not HISTORY.fullmatch(key)]:
                     del self.ns[key]
                 self.ns.update(names)

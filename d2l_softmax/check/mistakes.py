@@ -96,6 +96,18 @@ GRADIENTS = {
     "1 is subtracted from every column: subtract it from the label's alone": lambda p, Y: p - 1,
 }
 
+# of right answers (batch,), 1 or 0, logits Z and labels y
+ACCURACY = {
+    "it counts the wrong answers": lambda hits, Z, y: 1 - hits,
+    "it takes the smallest entry of each row: take argmax": lambda hits, Z, y: (Z.argmin(1) == y).double(),
+    "it divides by the number of classes, not of images": lambda hits, Z, y: hits * len(y) / Z.shape[1],
+    "each answer is compared with each label: one of the two has the shape (n, 1)": (
+        lambda hits, Z, y: (Z.argmax(1)[:, None] == y).double().sum(1)
+    ),
+    "it divides by the number of images twice": lambda hits, Z, y: hits / len(y),
+    "the answers are one class too high": lambda hits, Z, y: (Z.argmax(1) + 1 == y).double(),
+}
+
 # k: number of the batch, n: its images, m: of a full batch, N: batches. What its gradient is multiplied by.
 EPOCH = {
     "the gradients of earlier batches are added. Call zero_grad for every batch, before backward": {"zero": False},

@@ -15,6 +15,9 @@ PIECES = {
     "accuracy": "accuracy acc num_correct count_correct correct accuracy_score batch_accuracy n_correct score",
     "evaluate_accuracy": "evaluate_accuracy evaluate test eval_accuracy evaluate_accuracy_gpu evaluate_model test_epoch "
     "validate test_accuracy eval_epoch evaluation eval_model test_loop test_model dataset_accuracy",
+    "predict": "predict predict_classes predict_labels predict_class classify",
+    "data_iter": "data_iter batches get_batches minibatches iterate_minibatches batch_iter make_batches batch_generator "
+    "load_batches create_batches iter_batches next_batch data_loader",
     "init_params": "init_params initialize_parameters initialize init_parameters initialise init init_weights "
     "initialize_params get_params make_params",
     "train_epoch": "train_epoch train_one_epoch epoch run_epoch fit_epoch one_epoch train_loop train fit train_model "

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from d2l_softmax.check.epoch import Batches, epoch, run
 from d2l_softmax.check.learner import Unknown, arrays
 from d2l_softmax.check.names import ROLES
-from d2l_softmax.check.mistakes import GRADIENTS, LOSS, NET, SOFTMAX, at, hot
+from d2l_softmax.check.mistakes import ACCURACY, GRADIENTS, LOSS, NET, SOFTMAX, at, hot
 from d2l_softmax.check.trial import OUTPUTS, Trial, Way, Wrong, close, differ, first, mentions, parts, write
 
 LOSSES = {"one loss per image": lambda l: l, "their mean": lambda l: l.mean(), "their sum": lambda l: l.sum()}
@@ -177,7 +177,7 @@ def loss_ways(t: Trial, n: int) -> Iterator[Way]:
             lp = {"logits": lambda: out.log_softmax(1), "probabilities": out.log, "log-probabilities": lambda: out}
             return (out if form == "probabilities" else lp[form]().exp()), lp[form](), y
 
-        yield Way(form, values, inputs)
+        yield Way((form, one_hot, T), values, inputs)
     for way in t.ways(n):
 
         def of_images(v: dict, way: Way = way) -> tuple:
@@ -190,70 +190,70 @@ def loss_ways(t: Trial, n: int) -> Iterator[Way]:
 def loss(t: Trial) -> str:
     """−log p of the right class: one per image, their mean or their sum."""
     t.set_weights()
-    penalty(t)
-    c = t.facts.get("penalty", 0.0) * t.W.square().sum()
-    if not c:
-        views = LOSSES
-    else:
-        views = {name: (lambda l, r=r: r(l) + c) for name, r in LOSSES.items()}
+    module = t.box["loss"]
+    if getattr(module, "label_smoothing", 0) or getattr(module, "weight", None) is not None:
+        raise Unknown("not checked: it smooths the labels or weights the classes")
+    c = t.facts["penalty"] = penalty(t)
+    views = {name: (lambda l, r=r: r(l) + c * t.W.square().sum()) for name, r in LOSSES.items()}
+    if c:
+        views |= {f"{name} ": (lambda l, r=r: r(l) + c * t.b.square().sum()) for name, r in views.items()}
     right = lambda p, lp, y: -at(lp, y)  # noqa: E731
     views = {**views, "one loss per image, as a column": lambda l: l[:, None] if l.ndim else l}
     try:
-        form, reduction = t.judge("loss", "out W b X y", lambda n: loss_ways(t, n), right, views, LOSS, key="out")
+        label, reduction = t.judge("loss", "out W b X y", lambda n: loss_ways(t, n), right, views, LOSS, key="out")
     except Wrong:
-        constant_in_log(t)
-        label, reduction = t.found or (t.facts.get("net", "probabilities"), "one loss per image")
-        t.facts.update(loss=label if isinstance(label, str) else "images", reduction=reduction)
+        label, reduction = t.found or ((t.facts.get("net", "probabilities"), False, False), "one loss per image")
+        t.facts.update(loss=label[0] if isinstance(label[0], str) else "images", reduction=reduction)
+        with contextlib.suppress(Unknown):
+            constant_in_log(t, *label)
         raise
-    t.facts.update(loss=form if isinstance(form, str) else "images", reduction=reduction.split(",")[0])
-    constant_in_log(t)
-    if form == "logits":
+    t.facts.update(loss=label[0] if isinstance(label[0], str) else "images", reduction=reduction.split(",")[0].strip(), of_b=reduction[-1] == " ")
+    constant_in_log(t, *label)
+    if label[0] == "logits":
         Z = 200.0 * hot(t.Z, t.y) * (10 if t.learner.numpy else 1)
-        got = first(t.call("loss", "out y", out=Z, y=t.y))
+        y = hot(t.Z, t.y) if label[1] else t.y
+        got = first(t.call("loss", "out y", out=Z.T if label[2] else Z, y=y.T if label[2] and label[1] else y))
         if got is not None and not close(got, torch.zeros_like(got), atol=1e-3):
             raise Wrong(f"right for small logits, but {differ(got, torch.zeros_like(got) + 1e-9)} where the right class has a logit of {int(Z.max())} and the others 0. Subtract each row's maximum before exp", "exp")
     returned = parts(t.call("loss", "W b X y", **next(t.ways(7)).values)) if t.facts["loss"] == "images" else []
     if "gradients" not in t.box and any(a.ndim == 2 and a.numel() == t.W.numel() for a in returned):
-        t.learner.pieces["gradients"], t.learner.called["gradients"] = t.learner.pieces["loss"], t.learner.called["loss"]
+        t.facts["with_gradients"] = True
     what = f"takes {t.facts['loss']}, returns" if t.facts["loss"] != "images" else "returns"
-    return f"{what} {reduction}" + (f", with a penalty of {t.facts['penalty']:.4g} × sum of W²" if c else "")
+    return f"{what} {reduction.strip()}" + (f", with a penalty of {c:.4g} × sum of W²" if c else "")
 
 
-def penalty(t: Trial) -> None:
-    """Find an L2 penalty in a loss of W: what W still adds where the images are 0."""
+def penalty(t: Trial) -> float:
+    """Find an L2 penalty in a loss of W, by what W adds to it where all images are 0; return its factor."""
+    way, found = next(t.ways(7)), []
+    values = way.values | {"X": 0 * way.values["X"]}
     with contextlib.suppress(Exception):
-        way = next(t.ways(7))
-        values = way.values | {"X": 0 * way.values["X"]}
-        found = [float(parts(t.call("loss", "", **values))[0])]
-        t.set_weights(0.0)
-        found.append(float(parts(t.call("loss", "", **values | {"W": 0 * values["W"]}))[0]))
-        c = (found[0] - found[1]) / float(t.W.square().sum())
-        if c > 1e-7 and not torch.tensor(c).isnan():
-            t.facts["penalty"] = c
+        for scale in (0.0, 1.0, 2.0):
+            t.set_weights(scale)
+            found.append(float(parts(t.call("loss", "", **values | {"W": scale * values["W"]}))[0]))
     t.set_weights()
+    if len(found) < 3 or abs(found[1] - found[0]) < 1e-7:
+        return 0.0
+    if abs((found[2] - found[0]) / (found[1] - found[0]) - 4) > 1e-2:
+        raise Unknown("not checked: it adds a penalty on W that is not a multiple of the sum of W²")
+    return (found[1] - found[0]) / float(t.W.square().sum())
 
 
-def constant_in_log(t: Trial) -> None:
+def constant_in_log(t: Trial, form: Any, one_hot: bool = False, T: bool = False) -> None:
     """A constant of at most 1e-6 inside the logarithm is harmless; a larger one, or a limit, biases the loss."""
-    p = torch.full((1, t.classes), 1e-9, dtype=torch.float64)
-    p[0, 1], p[0, 0] = 1e-4, 1 - 1e-4
-    for y in (torch.tensor([1]), hot(p, torch.tensor([1]))):
-        with contextlib.suppress(Exception):
-            l = float(t.call("loss", "out y", out=p, y=y))
-            for got, wanted, how in ((torch.tensor(-l).exp() - 1e-4, 9.2103, "a constant of {:.1g} is added to p"),):
-                if 3e-6 < got < 0.5 and t.facts.get("net", "probabilities") == "probabilities" and t.facts.get("loss", "probabilities") == "probabilities":
-                    break
-            else:
-                continue
-            break
-    else:
+    if form != "probabilities":
         return
-    raise Wrong(
-        f"{l:.4f} instead of {wanted} for a probability of 0.0001: {how.format(float(got))} inside the logarithm, or p is "
-        "not let below a limit. The loss is too small, and so is the gradient of the worst images. Compute it from "
-        "logits with log-sum-exp, which needs no constant, or take at most 1e-6",
-        r"log|clamp|clip",
-    )
+    p = torch.full((1, t.classes), 1e-9, dtype=torch.float64)
+    p[0, 1], p[0, 0], y = 1e-4, 1 - 1e-4, torch.tensor([1])
+    y = hot(p, y) if one_hot else y
+    l = first(t.call("loss", "out y", out=p.T if T else p, y=y.T if T and one_hot else y))
+    l = float(l.sum()) if l is not None else 0.0
+    if (extra := float(torch.tensor(-l).exp()) - 1e-4) > 3e-6:
+        raise Wrong(
+            f"{l:.4f} instead of 9.2103 for a probability of 0.0001: {extra:.1g} is added to it inside the logarithm, or "
+            "smaller ones are raised to it. The loss is too small, the more so the smaller the probability, and so is "
+            "the gradient. Compute it from logits with log-sum-exp, which needs no constant, or take at most 1e-6",
+            r"log|clamp|clip",
+        )
 
 
 def net_loss(t: Trial) -> str:
@@ -318,7 +318,7 @@ def gradients(t: Trial) -> str:
 
     def judge(part: str, times: Callable) -> str:
         def finish(D: Tensor, X: Tensor) -> Tensor:
-            return (X.T @ D if part == "W" else D.sum(0)) * times(len(X)) + (2 * c * t.W if part == "W" else 0)
+            return (X.T @ D if part == "W" else D.sum(0)) * times(len(X)) + 2 * c * (t.W if part == "W" else t.b * t.facts.get("of_b", False))
 
         table = {say: (lambda p, Y, X, f=f: finish(f(p, Y), X)) for say, f in GRADIENTS.items()}
         right = lambda p, Y, X: finish(p - Y, X)  # noqa: E731
@@ -348,7 +348,8 @@ def gradients(t: Trial) -> str:
     t.facts.setdefault("way", label)
     t.facts["gradients"] = kind
     try:
-        judge("b", times)
+        if t.has_bias():
+            judge("b", times)
     except Wrong as wrong:
         raise Wrong(f"db: {wrong}. db is the sum (or mean) over the images of p − Y, one number for each class", "db") from None
     if mean == "their mean" and kind == "their sum":
@@ -415,49 +416,61 @@ def gradients_in(t: Trial) -> list[Any]:
 
 def accuracy(t: Trial) -> str:
     """Right answers: their number or their share."""
-    t.set_weights()
-    name = next((n for n in ("W", "net", "X") if n in order_of(t, "accuracy")), "")
-    if "data" in order_of(t, "accuracy") and not {"out", "X"} & order_of(t, "accuracy"):
+    roles = order_of(t, "accuracy")
+    if "data" in roles and not {"out", "X"} & roles:
         return evaluate(t, "accuracy")
-    for n in (7, 4, 1):
-        for form in OUTPUTS:
-            pass
-    del name
+    t.set_weights()
+    t.y, form = t.labels(7), OUTPUTS[t.facts.get("net", "logits")]
 
     def ways(n: int) -> Iterator[Way]:
-        X = t.X[:n]
-        Z = t.Z[:n]
-        for hot_y, T in itertools.product((False, True), (t.facts.get("columns", False), False)):
-            y = hot(t.Z, t.y[:n]) if hot_y else t.y[:n]
-            form = OUTPUTS[t.facts.get("net", "logits")]
-            Z = t.Z[:n].clone()
-            Z[:5] += 9 * hot(t.Z, t.y)[:n][:5]  # five of seven are right
+        Z, y = t.logits(t.X[:n]), t.y[:n]
+        inputs = lambda v: ((Z.argmax(1) == y).double(), Z, y)  # noqa: E731
+        for one_hot, T in itertools.product((False, True), (t.facts.get("columns", False), False)):
             out = form(Z).T if T else form(Z)
-            yield Way("", {"out": out, "y": y}, lambda v, Z=Z: ((Z.argmax(1) == t.y[:n]).double(), Z, t.y[:n]))
-            yield Way("classes", {"out": Z.argmax(1), "y": y}, lambda v, Z=Z: ((Z.argmax(1) == t.y[:n]).double(), Z, t.y[:n]))
+            yield Way("", {"out": out, "y": hot(Z, y) if one_hot else y}, inputs)
+        yield Way("", {"out": Z.argmax(1), "y": y}, inputs)
         for way in t.ways(n):
             X, y = way.inputs(way.values)
-            Z = t.logits(X)
-            yield Way("images", way.values, lambda v, Z=Z, y=y: ((Z.argmax(1) == y).double(), Z, y))
+            yield Way("", way.values, lambda v, Z=t.logits(X), y=y: ((Z.argmax(1) == y).double(), Z, y))
 
-    table = {
-        "it takes the largest entry of each column: argmax over the classes is dim=1": lambda h, Z, y: Z[:, : len(y)].argmax(0)[: len(y)].eq(y[: min(len(y), Z.shape[1])]).double() if Z.shape[1] >= len(y) else h,
-        "it counts the wrong answers": lambda h, Z, y: 1 - h,
-        "it takes the smallest entry of each row": lambda h, Z, y: (Z.argmin(1) == y).double(),
-        "it divides by the number of classes, not of images": lambda h, Z, y: h * len(h) / Z.shape[1],
-        "it compares with the class after the largest": lambda h, Z, y: (Z.argmax(1) + 1 == y).double(),
-        "it compares every answer with every label: one has the shape (n, 1)": lambda h, Z, y: (Z.argmax(1)[:, None] == y).double().sum(1),
-        "it returns the share twice divided": lambda h, Z, y: h / len(h),
-    }
-    table = {**table}
-    y0 = t.y
-    t.y = torch.tensor([0, t.classes - 1, 3 % t.classes, 2 % t.classes, 1, 0, 0])
-    try:
-        _, note = t.judge("accuracy", "out W b X y", ways, lambda h, Z, y: h, COUNTS, table)
-    finally:
-        t.y = y0
-    t.facts["accuracy"] = note
-    return note
+    t.facts["accuracy"] = t.judge("accuracy", "out W b X y", ways, lambda hits, Z, y: hits, COUNTS, ACCURACY)[1]
+    return t.facts["accuracy"]
+
+
+def predict(t: Trial) -> str:
+    """The class with the largest logit."""
+    t.set_weights()
+
+    def ways(n: int) -> Iterator[Way]:
+        for way in t.ways(n, False):
+            Z = t.logits(way.inputs(way.values)[0])
+            yield Way("", way.values, lambda v, Z=Z: (Z,))
+        Z = t.logits(t.X[:n])
+        yield Way("", {"out": Z.T if t.facts.get("columns") else Z}, lambda v, Z=Z: (Z,))
+
+    table = {"it takes the smallest logit": lambda Z: Z.argmin(1) + t.learner.first_label}
+    t.judge("predict", "X W b", ways, lambda Z: Z.argmax(1) + t.learner.first_label, {"": lambda p: p.double()}, table)
+    return ""
+
+
+def data_iter(t: Trial) -> str:
+    """Every image once, each with its own label, the short last batch too."""
+    X, y = torch.arange(20.0).reshape(10, 2).double(), torch.arange(10)
+    batches = [parts(tuple(batch)) for batch in t.call("data_iter", "n X y", X=X, y=y, n=4)]
+    if not batches or any(len(batch) < 2 for batch in batches):
+        raise Unknown("not checked: it does not yield pairs of images and labels")
+    images, labels = (torch.cat([batch[i] for batch in batches]) for i in (0, 1))
+    labels = labels - t.learner.first_label
+    if images.ndim < 2 or images.shape[1:] != X.shape[1:] or len(labels) != len(images):
+        raise Unknown("not checked: its batches are of another kind")
+    if not torch.equal(images[:, 0] / 2, labels):
+        raise Wrong("images and labels do not belong together: shuffle both with the same permutation", "perm|shuffle")
+    sizes = [len(batch[1]) for batch in batches]
+    if sorted(labels.tolist()) != list(range(10)):
+        missing = sorted(set(range(10)) - set(map(int, labels.tolist())))
+        say = f"images {missing} never come" if missing else "some images come twice"
+        raise Wrong(f"of 10 images in batches of 4, it yields batches of {sizes}: {say}", "range|//|for")
+    return ""
 
 
 def order_of(t: Trial, piece: str) -> set[str]:
@@ -484,7 +497,7 @@ def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
     random = t.module is not None and any("Dropout" in type(m).__name__ or "Norm" in type(m).__name__ for m in t.module.modules())
     if random and any(training):
         raise Wrong("dropout is on while it evaluates: call net.eval() before the loop, and net.train() to train again")
-    if t.hidden:
+    if t.module is not None:
         t.module.eval()
     hits = []
     with torch.no_grad():
@@ -708,6 +721,7 @@ def seed(t: Trial) -> str | None:
 PROBES: list[tuple[str, tuple[str, ...], Callable[[Trial], str | None]]] = [
     ("softmax", ("softmax",), softmax),
     ("one_hot", ("one_hot",), one_hot),
+    ("data_iter", ("data_iter",), data_iter),
     ("init_params", ("init_params",), init_params),
     ("weights", (), weights),
     ("net", ("net",), net),
@@ -718,6 +732,7 @@ PROBES: list[tuple[str, tuple[str, ...], Callable[[Trial], str | None]]] = [
     ("sgd", ("sgd",), sgd),
     ("updater", ("updater",), updater),
     ("accuracy", ("accuracy",), accuracy),
+    ("predict", ("predict",), predict),
     ("evaluate_accuracy", ("evaluate_accuracy",), evaluate),
     ("train_epoch", ("train_epoch",), epoch),
     ("seed", (), seed),

@@ -1,6 +1,7 @@
 """A trial: a copy of the learner's world, small data, and one way to judge a piece under every convention."""
 
 import contextlib
+import inspect
 import itertools
 import re
 import types
@@ -99,9 +100,11 @@ class Trial:
                 a.requires_grad_()
         f, c, g = self.features, self.classes, torch.Generator().manual_seed(0)
         draw = lambda *shape: torch.randn(shape, generator=g, dtype=torch.float64)  # noqa: E731
-        self.W, self.b = draw(f, c) * 1.4 / f**0.5, torch.linspace(-0.5, 0.7, c, dtype=torch.float64)
-        self.Z, self.X = draw(7, c) * 1.5, torch.rand(40, f, generator=g, dtype=torch.float64)
+        self.W, self.b = draw(f, c) * 6 / f**0.5, torch.linspace(-0.5, 0.7, c, dtype=torch.float64)
+        self.Z, self.X = draw(7, c) * 1.5, 0.3 * torch.rand(10, f, generator=g, dtype=torch.float64)
         self.weighting = draw(7, c)
+        if not self.has_bias():
+            self.b *= 0
         self.y = torch.tensor([0, c - 1, 3 % c, 3 % c, 1, min(5, c - 1), 0])
 
     def own_weights(self) -> list[Any]:
@@ -120,6 +123,13 @@ class Trial:
         biases = [a for n, a in found if a.ndim and max(a.shape) in sizes and a.nbytes == max(a.shape) * a.itemsize]
         return weights + biases[: max(1, len(weights))] if weights else []
 
+    def has_bias(self) -> bool:
+        """Whether there is a bias: the learner's own, or a parameter of that name."""
+        if self.mine:
+            return len(self.mine) > 1
+        given = [set(map(str.lower, inspect.signature(f).parameters)) for f in self.box.values() if inspect.isroutine(f)]
+        return not any(ROLES["W"] & names for names in given) or any(ROLES["b"] & names for names in given)
+
     def set_weights(self, scale: float = 1.0) -> None:
         """Give the learner's own W and b those of this trial, whose b is not 0; W times `scale`."""
         for a, value in zip(self.mine, () if self.hidden else (self.W * scale, self.b), strict=False):
@@ -130,6 +140,8 @@ class Trial:
         """A copy of float64 data or labels as the learner keeps them; anything else itself."""
         if not torch.is_tensor(value) or value.dtype not in (torch.float64, torch.int64):
             return value
+        if value.dtype == torch.int64:
+            value = value + self.learner.first_label
         if self.learner.numpy:
             return value.numpy().copy()
         return value.float() if value.dtype == torch.float64 else value.clone()
@@ -169,11 +181,11 @@ class Trial:
             with contextlib.suppress(Exception):
                 shapes = [[tuple(a.shape) for a in parts(self.call("init_params", "features classes"))[:2]]]
         known = self.facts.get("way")
-        for key in itertools.product(range(len(layouts)), shapes, range(2 if labels else 1)):
+        for key in itertools.product(range(len(layouts)), shapes, range(3 if labels else 1)):
             (layout, scale, shift), shape, hot = layouts[key[0]], key[1], key[2]
             if known is not None and key[:2] != known[:2]:
                 continue
-            values = {"X": layout(X), "y": F.one_hot(y, c).double() if hot else y}
+            values = {"X": layout(X), "y": (y, F.one_hot(y, c).double(), F.one_hot(y, c).double().T)[hot]}
             values["W"] = self.W if shape[0] == tuple(self.W.shape) else self.W.T
             values["b"] = self.b.reshape(shape[1]) if len(shape) > 1 else self.b
             values["net"] = self.box.get("net")
@@ -182,6 +194,11 @@ class Trial:
     def logits(self, X: Tensor) -> Tensor:
         """X W + b with the weights of this trial."""
         return X @ self.W + self.b
+
+    def labels(self, n: int) -> Tensor:
+        """Labels of which images 0, 3 and 8 are classified wrongly."""
+        best = self.logits(self.X[:n]).argmax(1)
+        return (best + torch.tensor([i in (0, 3, 8) for i in range(n)])) % self.classes
 
     def judge(
         self,
