@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from d2l_softmax.check.learner import Unknown, arrays
-from d2l_softmax.check.mistakes import EPOCH, at
+from d2l_softmax.check.mistakes import EPOCH, RETURNS, at
 from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.trial import LR, Trial, Wrong, close, differ, first, mentions, parts, write
 
@@ -264,7 +265,7 @@ def epoch(t: Trial) -> str:
         if both(own, m=m, **flags)[2] is None:
             if t.facts.get("too_large") and "sum" in say:
                 raise Wrong("dW and db are exactly n times those of the loss, which is a mean over the n images: divide them by the number of images, as the loss does", r"return|dW", "gradients")
-            raise Wrong(f"{shown}: {say}", r"zero_grad|updater\(|\.step\(|sgd\(|-=|backward")
+            raise Wrong(f"{shown}: {say}", name=keeps_gradients(t, flags), pattern=r"zero_grad|updater\(|\.step\(|sgd\(|-=|backward")
     raise Wrong(shown + ". The pieces are right one by one, so look at how they are called in it", r"backward|step|updater|-=")
 
 
@@ -273,13 +274,18 @@ def blame_pair(t: Trial, both: Callable, own: tuple[str, str], shown: str) -> No
     reduction = t.facts.get("reduction", "their mean")
     for say, flags in list(EPOCH.items()):
         if both(own, **flags)[2] is None:
-            where = "loss + updater" if reduction != "one loss per image" else "train_epoch"
+            where = "loss + updater" if reduction != "one loss per image" else t.learner.called["train_epoch"]
             if "twice" in say:
                 say = f"{say}: the loss is a mean already, and sgd divides by batch_size again. Divide once, in the loss or in sgd"
-            if "sum" in say and "sgd" in t.box and "n" in ROLES and any(n in ROLES["n"] for n in inspect.signature(t.box["sgd"]).parameters):
+            if t.facts.get("updater") == "plain" and "sum" in say and "sgd" in t.box and any(n in ROLES["n"] for n in inspect.signature(t.box["sgd"]).parameters):
                 where, say = t.learner.called["sgd"], "it gets batch_size and does not divide by it"
-            raise Wrong(f"{shown}: {say}", r"mean|updater|/", where)
+            raise Wrong(f"{shown}: {say}", r"mean|updater|/", keeps_gradients(t, flags) or where)
     raise Wrong(f"{shown}: the loss and the updater do not fit together", name="loss + updater")
+
+
+def keeps_gradients(t: Trial, flags: dict) -> str:
+    """The name of the learner's sgd, if gradients are added up because it does not set them to 0."""
+    return t.learner.called["sgd"] if "zero" in flags and "sgd" in t.box and not t.facts.get("zeroes", True) else ""
 
 
 def file_lr(t: Trial) -> float | None:
@@ -300,14 +306,18 @@ def decay(mine: list, theirs: list, lr: float | None) -> float:
     return k / 2 / (lr or LR) if k > 1e-9 and close(extra, k * W, 2e-2, 1e-6) else 0.0
 
 
+def is_random(module: torch.nn.Module | None) -> bool:
+    """Whether a network does something else while training than while evaluating."""
+    return module is not None and any(re.search("Dropout|Norm", type(m).__name__) for m in module.modules())
+
+
 def modes(t: Trial, training: list[bool]) -> None:
     """Dropout is on while training, also after the learner's evaluate."""
     if t.module is None:
         return
-    random = any("Dropout" in type(m).__name__ or "BatchNorm" in type(m).__name__ for m in t.module.modules())
     if training and not all(training):
         raise Wrong("it calls net.eval() and trains without dropout: call net.train() before the loop", r"eval\(")
-    if random and "evaluate_accuracy" in t.box:
+    if is_random(t.module) and "evaluate_accuracy" in t.box:
         with t.learner.sandbox() as box:
             inner = Trial(t.learner, box)
             with contextlib.suppress(Exception):
@@ -324,69 +334,71 @@ def modes(t: Trial, training: list[bool]) -> None:
             raise Wrong("it trains without dropout after evaluate_accuracy, which leaves the net in eval mode: call net.train() before the loop")
 
 
-def returns(t: Trial, snaps: list, result: Any) -> None:
-    """The returned loss and accuracy are means over the images, and numbers."""
-    if len(snaps) != len(SIZES) + 1 or t.hidden and t.module is None:
+def returns(t: Trial, snaps: list[list[Tensor]], result: Any) -> None:
+    """The returned loss and accuracy are averages over the images, and numbers."""
+    if len(snaps) != len(SIZES) + 1 or is_random(t.module):
         return
     raw = result.values() if isinstance(result, dict) else result if isinstance(result, tuple | list) else [result]
-    for value in raw:
-        if torch.is_tensor(value) and value.requires_grad:
-            raise Wrong("the loss that it returns still holds the graph of every batch, so that memory grows with each: add loss.item(), or loss.detach()", r"\+=|append")
-    scalars = [float(v) for v in parts(result) if v.numel() == 1]
-    losses, hits = {0: [], 1: []}, {0: [], 1: []}
-    with t.learner.sandbox() as box:
+    if any(torch.is_tensor(value) and value.requires_grad for value in raw):
+        raise Wrong(
+            "the loss that it returns still holds the graph of every batch, so that memory grows with each one: add "
+            "loss.item(), or loss.detach()",
+            r"\+=|append",
+        )
+    before, after = ([measure(t, snaps[k + late], k) for k in range(len(SIZES))] for late in (0, 1))
+    compare_averages(parts(result), before, after)
+
+
+def measure(t: Trial, weights: list[Tensor], k: int) -> tuple[Tensor, Tensor]:
+    """The losses, and 1 for each right answer, of the images of a batch with some weights."""
+    with t.learner.sandbox() as box, torch.no_grad():
         inner = Trial(t.learner, box)
         batches = Batches(inner)
-        for after, (k, (X, y)) in itertools.product((0, 1), enumerate(batches)):
-            for a, value in zip(inner.own_weights() or [], snaps[k + after], strict=False):
-                write(a, value)
-            if inner.hidden:
-                inner.box["net"].train()
-                out = first(inner.call("net", "X", X=X))
-                lp = log_p(out, t.facts.get("net", "logits"))
-                y = torch.as_tensor(y)
-            else:
-                w = snaps[k + after][0]
-                b = snaps[k + after][1].reshape(-1) if len(snaps[0]) > 1 else 0
-                lp = (batches.raw[k][0] @ (w if w.shape == t.W.shape else w.T) + b).log_softmax(1)
-                y = batches.raw[k][1]
-            l = -at(lp, y) + t.facts.get("penalty", 0.0) * snaps[k + after][0].square().sum()
-            losses[after].append(l)
-            hits[after].append((lp.argmax(1) == y).double())
-    if t.module is not None and any("Dropout" in type(m).__name__ for m in t.module.modules()):
-        return
-    N = sum(SIZES)
-    good, bad = {}, {}
-    for after in (0, 1):
-        L, H = torch.cat(losses[after]), torch.cat(hits[after])
-        good |= {f"the mean loss{after}": L.mean(), f"sum{after}": L.sum(), f"acc{after}": H.mean(), f"%{after}": 100 * H.mean(), f"n{after}": H.sum()}
-    good["N"], good["k"], good["one"] = torch.tensor(float(N)), torch.tensor(3.0), torch.tensor(1.0)
-    l, h = losses[0], hits[0]
-    means = torch.stack([x.mean() for x in l])
-    acc = torch.stack([x.mean() for x in h])
-    bad = {
-        "the batches' mean losses are averaged, so the short last batch counts as much as a full one: add loss × len(y), and divide by the number of images": means.mean(),
-        "the batches' mean losses are added up without the length of the batch: add loss × len(y), and divide by the number of images": means.sum(),
-        "the batches' mean losses are added up and divided by the number of images: add loss × len(y)": means.sum() / N,
-        "it is the loss of the last batch alone: add up over all batches": means[-1],
-        "the sum of the losses is divided by the number of batches, not of images": torch.cat(l).sum() / 3,
-        "it counts the last batch as a full one: multiply by len(y)": sum(m * 4 for m in means) / 12,
-        "it multiplies every batch's mean by a full batch's length: multiply by len(y)": sum(m * 4 for m in means) / N,
-        "the batches' accuracies are averaged, so the short last batch counts as much as a full one. Add up right answers and images": acc.mean(),
-        "the batches' accuracies are added up": acc.sum(),
-        "it is the accuracy of the last batch alone": acc[-1],
-        "right answers are divided by the number of batches": torch.cat(h).sum() / 3,
-        "the batches' shares are divided by the number of images": acc.sum() / N,
-        "right answers are divided by batches × the length of a full one": torch.cat(h).sum() / 12,
-    }
-    for i, v in enumerate(scalars[:2]):
-        v = torch.tensor(v).double()
-        if any(close(v, g, 1e-3, 1e-6) for g in good.values()):
-            continue
-        want = good["the mean loss0"] if i == 0 else good["acc0"]
-        for say, wrong in bad.items():
-            if close(v, torch.as_tensor(wrong), 1e-3, 1e-6) or close(v, 100 * torch.as_tensor(wrong), 1e-3, 1e-6) and "accurac" in say:
-                want = good["acc0"] if "accurac" in say or "answers" in say or "shares" in say else good["the mean loss0"]
-                raise Wrong(f"it trains as PyTorch does, but returns {float(v):.4f} instead of {float(want):.4f} on batches of 4, 4 and 2 images: {say}", r"\+=|append|return")
-        if len(scalars) <= 2:
-            raise Wrong(f"it trains as PyTorch does, but returns {float(v):.4f} as its {['loss', 'accuracy'][i]}; it is {float(want):.4f} over batches of 4, 4 and 2 images", r"return")
+        for a, value in zip(inner.mine, weights, strict=False):
+            write(a, value)
+        X, y = batches.raw[k]
+        if t.hidden:
+            if inner.module is not None:
+                inner.module.eval()
+            lp = log_p(first(inner.call("net", "X", X=batches.data[k][0])), t.facts.get("net", "logits"))
+        else:
+            W = weights[0] if weights[0].shape == t.W.shape else weights[0].T
+            lp = (X @ W + (weights[1].reshape(-1) if len(weights) > 1 else 0)).log_softmax(1)
+        penalty = t.facts.get("penalty", 0.0) * weights[0].square().sum()
+        return penalty - at(lp, y), (lp.argmax(1) == y).double()
+
+
+def compare_averages(got: list[Tensor], before: list, after: list, must: bool = False) -> str:
+    """Hold every returned number against the loss and the accuracy over all images, and against known mistakes.
+
+    Args:
+        got: what was returned.
+        before, after: the losses and right answers of each batch, before and after its step; both are fine.
+        must: one of the numbers must be an accuracy.
+    """
+    good: dict[str, list[Tensor]] = {"a count": [], "a fraction": [], "a percentage": [], "": [torch.tensor(float(sum(SIZES)))]}
+    for batches in (before, after):
+        losses, hits = (torch.cat([batch[i] for batch in batches]) for i in (0, 1))
+        good[""] += [losses.mean(), losses.sum()]
+        for name, value in zip(good, (hits.sum(), hits.mean(), 100 * hits.mean()), strict=False):
+            good[name].append(value)
+    scalars = [v.reshape(()) for v in got if v.numel() == 1]
+    kinds = [next((n for n, rights in good.items() if any(close(v, r, 1e-3) for r in rights)), None) for v in scalars]
+    batches = {i: [batch[i] for batch in before] for i in (0, 1)}
+    for v, kind in zip(scalars, kinds, strict=True):
+        for (i, times), (say, wrong) in itertools.product([(0, 1), (1, 1), (1, 100)], RETURNS.items()):
+            if kind is None and (i or "wrong" not in say) and close(v, times * torch.as_tensor(wrong(batches[i])), 1e-3):
+                what, right = ("accuracy", good["a fraction"]) if i else ("loss", good[""][1:])
+                raise Wrong(
+                    f"its {what} is {float(v):.4f} instead of {float(right[0]) * times:.4f} on batches of 4, 4 and 2 images: {say}. "
+                    f"Add up the {'right answers' if i else 'losses of all images (a mean × len(y))'} and len(y), and divide once",
+                    r"\+=|append|return|mean|/",
+                )
+    if must and not any(kinds) or not must and None in kinds[:2] and len(kinds) < 3:
+        wrong = [float(v) for v, kind in zip(scalars, kinds, strict=True) if kind is None]
+        raise Wrong(
+            f"on batches of 4, 4 and 2 images it returns {', '.join(f'{v:.4f}' for v in wrong) or 'no number'}; the loss is "
+            f"{float(good[''][1]):.4f}, the accuracy {float(good['a fraction'][0]):.4f}",
+            "return",
+        )
+    return next((kind for kind in kinds if kind), "")

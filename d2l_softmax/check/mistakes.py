@@ -108,6 +108,26 @@ ACCURACY = {
     "the answers are one class too high": lambda hits, Z, y: (Z.argmax(1) + 1 == y).double(),
 }
 
+# of what is averaged over the images, a tensor for each batch: what is returned instead
+RETURNS = {
+    "the batches' averages are averaged, so that the short last batch counts as much as a full one": (
+        lambda m: torch.stack([x.mean() for x in m]).mean()
+    ),
+    "the batches' averages are added up, whatever their length": lambda m: sum(x.mean() for x in m),
+    "the batches' averages are divided by the number of images": lambda m: sum(x.mean() for x in m) / sum(map(len, m)),
+    "only the last batch counts": lambda m: m[-1].mean(),
+    "only the first batch counts: return after the loop": lambda m: m[0].mean(),
+    "the last batch is left out": lambda m: torch.cat(m[:-1]).mean(),
+    "the last batch is left out, but its images counted": lambda m: torch.cat(m[:-1]).sum() / sum(map(len, m)),
+    "only the last batch is added up, but all images counted": lambda m: m[-1].sum() / sum(map(len, m)),
+    "the sum is divided by the number of batches, not of images": lambda m: torch.cat(m).sum() / len(m),
+    "every batch is counted as a full one": lambda m: torch.cat(m).sum() / len(m) / len(m[0]),
+    "every batch's average is multiplied by a full one's length": (
+        lambda m: sum(x.mean() for x in m) * len(m[0]) / sum(map(len, m))
+    ),
+    "it is the share of wrong answers": lambda m: 1 - torch.cat(m).mean(),
+}
+
 # k: number of the batch, n: its images, m: of a full batch, N: batches. What its gradient is multiplied by.
 EPOCH = {
     "the gradients of earlier batches are added. Call zero_grad for every batch, before backward": {"zero": False},

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from d2l_softmax.check.epoch import Batches, epoch, run
+from d2l_softmax.check.epoch import Batches, compare_averages, epoch, is_random, measure, run
 from d2l_softmax.check.learner import Unknown, arrays
 from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.mistakes import ACCURACY, GRADIENTS, LOSS, NET, SOFTMAX, at, hot
@@ -57,7 +57,14 @@ def softmax(t: Trial) -> str:
     ways = lambda n: iter([Way(note, {"X": t.Z[:n]}, lambda v: (v["X"],))])  # noqa: E731
     t.facts["softmax"] = note
     try:
-        t.judge("softmax", "X", ways, right, {"": lambda p: p}, SOFTMAX, key=None if note else "X")
+        t.judge("softmax", "X", ways, right, {"": lambda p: p}, SOFTMAX, key=None if note else "X", single=False)
+    except Wrong:
+        how = ""
+        with contextlib.suppress(Exception):
+            how = loss(t) if "loss" in t.box else ""
+        if "at a time" not in how:
+            raise
+        return "of one image at a time"
     except RuntimeError as error:
         if "must match the size" in str(error):
             raise Wrong(f"{error}. Add keepdim=True to the sum or maximum", "sum|max") from error
@@ -76,19 +83,22 @@ def softmax(t: Trial) -> str:
 
 def one_hot(t: Trial) -> str:
     """A row with one 1 for each label, whatever other labels are in the batch."""
-    missing = torch.tensor([t.classes - 1, 0, t.classes - 1, 1])
     note = ""
-    for y in (torch.arange(t.classes), missing, torch.tensor([0, 1])):
-        got, want = first(t.call("one_hot", "y classes", y=y)), F.one_hot(y, t.classes).double()
+    for y in (torch.arange(t.classes), torch.tensor([t.classes - 1, 0, t.classes - 1, 1]), torch.tensor([0, 1])):
+        want = F.one_hot(y, t.classes).double()
+        got = first(t.call("one_hot", "y classes", y=y, n=t.classes))
+        if got is None or got.ndim < 2:
+            one = [t.call("one_hot", "y classes", y=int(i) + t.learner.first_label, n=t.classes) for i in y]
+            got, note = torch.stack(list(map(first, one))), "of one label at a time"
         if not close(got, want) and close(got, want.T):
             note, got = "a column for each image", want
         if not close(got, want):
             say = differ(got, want)
-            if got is not None and got.shape == want.shape and close(got.sum(1), torch.ones(len(y))):
+            if got is not None and got.shape == want.shape and close(got.sum(1), torch.ones(len(y)).double()):
                 row = int((got - want).abs().sum(1).argmax())
                 say = f"label {int(y[row])} gets column {int(got[row].argmax())}"
             if len(y) < t.classes:
-                say += ". The column must be the label itself, and their number that of all classes, also when a class is missing from the batch"
+                say += ". A label's column is the label itself, and there is one for every class, also for those missing"
             raise Wrong(f"for the labels {y.tolist()}, {say}")
     return note
 
@@ -101,12 +111,13 @@ def weights(t: Trial) -> None:
         if a.requires_grad and not a.is_leaf and a.numel() > 1 and a.ndim <= 2 and {t.classes} & set(a.shape):
             raise Wrong(
                 f"{name} is not a leaf but the result of a computation, so {name}.grad stays None and it is never "
-                f"trained. Compute first, then call {name}.requires_grad_()"
+                f"trained. Compute first, then call {name}.requires_grad_()",
+                name=name,
             )
     mine = [(n, a) for n, a in t.learner.tensors if n.lower() in ROLES["W"] | ROLES["b"]]
     frozen = [n for n, a in mine if not a.requires_grad]
     if t.module is None and frozen and (len(frozen) < len(mine) or not mentions(t.learner, "requires_grad|Parameter")):
-        raise Wrong(f"{frozen[0]} does not require a gradient, so it is never trained: {frozen[0]}.requires_grad_()")
+        raise Wrong(f"{frozen[0]} does not require a gradient, so it is never trained: {frozen[0]}.requires_grad_()", name=frozen[0])
 
 
 def net(t: Trial) -> str:
@@ -168,7 +179,8 @@ def loss_ways(t: Trial, n: int) -> Iterator[Way]:
     """A loss of what the net returns, or of images; with labels as indices or one-hot."""
     # CrossEntropyLoss is right for log-probabilities, too, but its gradient is that by logits.
     forms = sorted(OUTPUTS, key=lambda form: form != "probabilities" or t.facts.get("net") != form)
-    for form, one_hot, T in itertools.product(forms, (False, True), (t.facts.get("columns", False), False)):
+    turned = (t.facts["columns"],) if "columns" in t.facts else (False, True)
+    for form, one_hot, T in itertools.product(forms, (False, True), turned):
         out, y = OUTPUTS[form](t.Z)[:n], t.y[:n]
         values = {"out": out.T if T else out, "y": y if not one_hot else hot(t.Z, y).T if T else hot(t.Z, y)}
 
@@ -207,6 +219,9 @@ def loss(t: Trial) -> str:
         with contextlib.suppress(Unknown):
             constant_in_log(t, *label)
         raise
+    if "at a time" in reduction:
+        t.facts["loss"] = label[0]
+        return f"returns {reduction}"
     t.facts.update(loss=label[0] if isinstance(label[0], str) else "images", reduction=reduction.split(",")[0].strip(), of_b=reduction[-1] == " ")
     constant_in_log(t, *label)
     if label[0] == "logits":
@@ -352,6 +367,8 @@ def gradients(t: Trial) -> str:
             judge("b", times)
     except Wrong as wrong:
         raise Wrong(f"db: {wrong}. db is the sum (or mean) over the images of p − Y, one number for each class", "db") from None
+    if mean == "their sum" and kind == "their mean" and c:
+        raise Wrong("it is the derivative of the mean of the losses and the penalty, but the loss adds the losses up")
     if mean == "their mean" and kind == "their sum":
         t.facts["too_large"] = True
     return "are " + kind.replace("their", "a") + " over the images"
@@ -395,7 +412,7 @@ def backward(t: Trial) -> str | None:
         if part == "W":
             found = [g if g.shape == want.shape else g.T for g in found if g.ndim == 2 and g.numel() == want.numel()]
         else:
-            found = [g.reshape(-1) for g in found if g.numel() in (1, t.classes)]
+            found = [g.reshape(-1) for g in found if g.ndim < 2 or t.classes in g.shape == g.shape or 1 in g.shape]
         times[part] = next((k for k in (1, 1 / n) for g in found if close(g, k * want)), None)
         if times[part] is None or scale < 1 and times[part] < 1:
             raise Wrong(f"d{part}: {differ(found[-1] if found else None, want, n)}", rf"\bd{part}\b|grad_{part}", name)
@@ -428,7 +445,8 @@ def accuracy(t: Trial) -> str:
         for one_hot, T in itertools.product((False, True), (t.facts.get("columns", False), False)):
             out = form(Z).T if T else form(Z)
             yield Way("", {"out": out, "y": hot(Z, y) if one_hot else y}, inputs)
-        yield Way("", {"out": Z.argmax(1), "y": y}, inputs)
+        if set(inspect.signature(t.box["accuracy"]).parameters) & {"pred", "preds", "predictions", "predicted"}:
+            yield Way("", {"out": Z.argmax(1), "y": y}, inputs)
         for way in t.ways(n):
             X, y = way.inputs(way.values)
             yield Way("", way.values, lambda v, Z=t.logits(X), y=y: ((Z.argmax(1) == y).double(), Z, y))
@@ -494,45 +512,10 @@ def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
     found = parts(t.call(piece, "net data W b", **{k: v for k, v in values.items() if v is not None}))
     if any(not close(first(a), b, 0, 1e-9) for a, b in zip(t.mine, before, strict=True)):
         raise Wrong("it changes the weights: evaluating must not train", r"step|updater|backward")
-    random = t.module is not None and any("Dropout" in type(m).__name__ or "Norm" in type(m).__name__ for m in t.module.modules())
-    if random and any(training):
+    if is_random(t.module) and any(training):
         raise Wrong("dropout is on while it evaluates: call net.eval() before the loop, and net.train() to train again")
-    if t.module is not None:
-        t.module.eval()
-    hits = []
-    with torch.no_grad():
-        for X, y in batches.data:
-            Z = first(t.call("net", "X", X=X, net=None)) if t.hidden else t.logits(batches.inputs(X))
-            hits.append((Z.argmax(1) == y).double())
-    hits_all = torch.cat(hits)
-    views = {**COUNTS}
-    scalars = [f for f in found if f.numel() == 1]
-    if not scalars:
-        raise Wrong("it returns no number: return right answers / images")
-    for name, view in views.items():
-        if any(close(f.reshape(()), view(hits_all)) for f in scalars):
-            return "" if name == "returns a fraction" else name
-    m, sizes = torch.stack([h.mean() for h in hits]), [len(h) for h in hits]
-    s = torch.stack([h.sum() for h in hits])
-    table = {
-        "you average the batches' accuracies, so the short last batch counts as much as a full one. Add up right answers and images, and divide once": m.mean(),
-        "the batches' accuracies are added up, not averaged. Add up right answers and images, and divide once": m.sum(),
-        "the number of right answers is divided by the number of batches": s.sum() / len(m),
-        "the shares of the batches are divided by the number of images: add up the right answers": m.sum() / sum(sizes),
-        "only the last batch counts: add up over all batches": m[-1],
-        "only the first batch counts: return after the loop, not in it": m[0],
-        "the last batch is left out": torch.cat(hits[:-1]).mean(),
-        "it divides by batches × the length of a full one: add up len(y)": s.sum() / (len(m) * sizes[0]),
-        "only the right answers of the last batch are divided by all images": s[-1] / sum(sizes),
-        "right answers of the last batch are missing": s[:-1].sum() / sum(sizes),
-        "it is the share of wrong answers": 1 - hits_all.mean(),
-    }
-    got = scalars[0].reshape(())
-    shown = f"{float(got):.4f} instead of {float(hits_all.mean()):.4f} on batches of {', '.join(map(str, sizes[:-1]))} and {sizes[-1]} images"
-    for say, wrong in table.items():
-        if any(close(f.reshape(()), k * wrong) for f in scalars for k in (1, 100)):
-            raise Wrong(f"{shown}: {say}", r"/|mean")
-    raise Wrong(shown, r"return")
+    measured = [measure(t, [first(a) for a in t.mine] or [t.W, t.b], k) for k in range(3)]
+    return "returns " + compare_averages(found, measured, measured, must=True)
 
 
 def sgd(t: Trial) -> str:

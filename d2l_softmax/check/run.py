@@ -40,7 +40,7 @@ def examine(namespace: dict[str, Any] | None, path: str | None, names: dict[str,
     findings, bad = [], ""
     for name, needs, probe in PROBES:
         if learner.facts.pop("with_gradients", False):
-            learner.pieces["gradients"], learner.called["gradients"] = learner.pieces["loss"], learner.called["loss"]
+            learner.pieces["gradients"], learner.called["gradients"] = learner.pieces["loss"], f"gradients of {learner.called['loss']}"
         if not all(n in learner.pieces for n in needs):
             continue
         shown = " + ".join(learner.called.get(n, n) for n in needs) if needs else name
