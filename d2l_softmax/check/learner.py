@@ -73,20 +73,38 @@ def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bo
     return arguments | {n: values[role] for n, role in zip(waiting, rest, strict=False)}, len(waiting) < 2
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Print nothing during the block, and leave the process as it was."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    modes = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
+    argv, path, folder = sys.argv[:], sys.path[:], os.getcwd()
+    try:
+        torch.set_num_threads(1)  # the data is small
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            with np.errstate(all="ignore"):
+                yield
+    finally:
+        random.setstate(states[0]), np.random.set_state(states[1]), torch.set_rng_state(states[2])
+        torch.set_grad_enabled(modes[0]), torch.set_default_dtype(modes[1]), torch.set_num_threads(modes[2])
+        sys.argv[:], sys.path[:] = argv, path
+        os.chdir(folder)
+
+
 class Learner:
     """What a learner has written.
 
     Args:
         ns: the names of the file or notebook, which its functions have as their globals.
         path: the file, or None for a notebook.
-        names: piece → the name that it has here.
-        first_label: the label of the first class.
+        told: `names`, `penalty` and `first_label`, as `check` has them.
+        given: pieces by name; those of the file are not looked for then.
     """
 
-    def __init__(self, ns: dict[str, Any], path: str | None, names: dict[str, str], first_label: int = 0):
-        self.first_label = first_label
-        self.ns, self.path, self.names = ns, path, {name: piece for piece, name in names.items()}
-        self.facts: dict[str, Any] = {}
+    def __init__(self, ns: dict[str, Any], path: str | None, told: dict[str, Any], given: dict[str, Any]):
+        self.ns, self.path, self.first_label = ns, path, told.get("first_label", 0)
+        self.names = {name: piece for piece, name in told.get("names", {}).items()}
+        self.facts: dict[str, Any] = {"penalty": told["penalty"]} if "penalty" in told else {}
         self.repairs: dict[str, Any] = {}
         self.pieces: dict[str, Any] = {}
         self.called: dict[str, str] = {}
@@ -94,7 +112,7 @@ class Learner:
         self.source = Path(path).read_text("utf-8", "replace").splitlines() if path else []
         own = {key: value for key, value in ns.items() if not HISTORY.fullmatch(key)}
         made: dict[str, Any] = {}
-        with self.quiet():
+        with quiet():
             for key, value in list(own.items()):
                 if self.is_own(value) and isinstance(value, type) and not any(type(v) is value for v in own.values()):
                     with contextlib.suppress(Exception):
@@ -102,7 +120,7 @@ class Learner:
                         own[f"{key}()"] = value(**bind(value, sizes, "features classes")[0])
                         if held := [a for _, a in arrays(vars(own[f"{key}()"])) if a.ndim == 2]:
                             made = {"net": own[f"{key}()"], "params": held}
-        for key, value in own.items():
+        for key, value in (given or own).items():
             self.add(key, value)
         f = self.pieces.get("sgd")
         if f and not any(n.lower() in ROLES["params"] | ROLES["W"] | ROLES["grads"] for n in inspect.signature(f).parameters):
@@ -156,23 +174,6 @@ class Learner:
                 waiting += [getattr(f, "__wrapped__", None), *map(contents, f.__closure__ or ())]
 
     @contextlib.contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Print nothing during the block, and leave the process as it was."""
-        states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-        modes = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
-        argv, path, folder = sys.argv[:], sys.path[:], os.getcwd()
-        try:
-            torch.set_num_threads(1)  # the data is small
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                with np.errstate(all="ignore"):
-                    yield
-        finally:
-            random.setstate(states[0]), np.random.set_state(states[1]), torch.set_rng_state(states[2])
-            torch.set_grad_enabled(modes[0]), torch.set_default_dtype(modes[1]), torch.set_num_threads(modes[2])
-            sys.argv[:], sys.path[:] = argv, path
-            os.chdir(folder)
-
-    @contextlib.contextmanager
     def sandbox(self) -> Iterator[dict[str, Any]]:
         """Put copies in the place of everything that names and closures hold, for the block; yield the pieces' copies.
 
@@ -193,7 +194,7 @@ class Learner:
         box = {piece: clone(value, memo) for piece, value in self.pieces.items()}
         # A sandbox within this one copies these copies.
         outer, self.pieces = self.pieces, box
-        with self.quiet():
+        with quiet():
             try:
                 for cell, value in zip(cells, held, strict=True):
                     cell.cell_contents = clone(value, memo)

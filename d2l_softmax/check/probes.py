@@ -8,6 +8,7 @@ import contextlib
 import copy
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from d2l_softmax.check.epoch import Batches, compare_averages, epoch, is_random, measure, run
-from d2l_softmax.check.learner import Unknown, arrays
+from d2l_softmax.check.learner import Unknown, arrays, quiet
 from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.mistakes import ACCURACY, GRADIENTS, LOSS, NET, SOFTMAX, at, hot
 from d2l_softmax.check.trial import OUTPUTS, Trial, Way, Wrong, close, differ, first, mentions, parts, write
@@ -138,8 +139,8 @@ def net(t: Trial) -> str:
     except Wrong:
         t.facts.setdefault("net", "logits")
         raise
-    t.facts.update(way=way, net=form.split(",")[0], columns="," in form)
-    if t.autograd and not t.call("net", "X W b", **next(ways(7)).values).requires_grad:
+    t.facts.update(way=way, net=re.split(",| of", form)[0], columns="," in form)
+    if t.autograd and "at a time" not in form and not t.call("net", "X W b", **next(ways(7)).values).requires_grad:
         raise Wrong("no gradient reaches W and b", r"detach|\.data\b|no_grad|numpy")
     return f"returns {form}"
 
@@ -205,7 +206,9 @@ def loss(t: Trial) -> str:
     module = t.box["loss"]
     if getattr(module, "label_smoothing", 0) or getattr(module, "weight", None) is not None:
         raise Unknown("not checked: it smooths the labels or weights the classes")
-    c = t.facts["penalty"] = penalty(t)
+    c = penalty(t)
+    if c:
+        t.facts["penalty"] = c
     views = {name: (lambda l, r=r: r(l) + c * t.W.square().sum()) for name, r in LOSSES.items()}
     if c:
         views |= {f"{name} ": (lambda l, r=r: r(l) + c * t.b.square().sum()) for name, r in views.items()}
@@ -686,7 +689,7 @@ def seed(t: Trial) -> str | None:
     again = t.learner.again
     if again is None:
         return None
-    with t.learner.quiet():
+    with quiet():
         import numpy as np
 
         states, drawn = [], []

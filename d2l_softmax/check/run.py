@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from d2l_softmax.check.epoch import log_p
-from d2l_softmax.check.learner import Learner, Unknown, run_file
+from d2l_softmax.check.learner import Learner, Unknown, quiet, run_file
 from d2l_softmax.check.mistakes import at
 from d2l_softmax.check.names import PIECES
 from d2l_softmax.check.probes import PROBES
@@ -16,27 +16,24 @@ from d2l_softmax.check.trial import Trial, Wrong
 from d2l_softmax.errors import UserError
 
 
-def examine(namespace: dict[str, Any] | None, path: str | None, names: dict[str, str], pieces: dict[str, Any]) -> Report:
+def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told: dict[str, Any]) -> Report:
     """See `check`."""
-    ns = dict(pieces) if namespace is None else namespace
+    path = str(namespace) if isinstance(namespace, str | Path) else None
     again = None
     if path is not None:
-        quiet = Learner({}, None, {})
-        with quiet.quiet():
-            ns = run_file(path)
         again = lambda: run_file(path)  # noqa: E731
-    elif pieces:
-        f = next((getattr(p, "__globals__", None) for p in pieces.values() if hasattr(p, "__globals__")), {})
-        ns = f if namespace is None else ns
-        names = {p: getattr(v, "__name__", p) for p, v in pieces.items()} | names
-    learner = Learner(ns, path, names)
-    if namespace is None and path is None:
-        for piece, value in pieces.items():
-            learner.pieces[piece], learner.called[piece] = value, getattr(value, "__name__", piece)
+        with quiet():
+            namespace = again()
+    elif namespace is None:
+        # The names that the pieces' own functions see.
+        namespace = next((f.__globals__ for f in pieces.values() if hasattr(f, "__globals__")), {})
+    learner = Learner(namespace, path, {**namespace.get("CHECK", {}), **told}, pieces)
     learner.again = again
     if not learner.pieces:
-        looked = ", ".join(PIECES)
-        raise UserError(f"{path or 'check'}: nothing to check was found; the names looked for are {looked}, and others like them")
+        raise UserError(
+            f"nothing to check was found in {path or 'these names'}; the names looked for are {', '.join(PIECES)} and the "
+            "like, and `names` says others"
+        )
     findings, bad = [], ""
     for name, needs, probe in PROBES:
         if learner.facts.pop("with_gradients", False):

@@ -244,8 +244,9 @@ class Trial:
                 alone = [{k: v[i] if torch.is_tensor(v) and len(v) == 7 else v for k, v in way.values.items()} for i in range(7)]
                 with contextlib.suppress(Exception):
                     got = torch.stack([take(self.call(piece, order, **one)) for one in alone])
-                    if close(got, right(*way.inputs(way.values))):
-                        return way.label, f"{next(iter(views))} of one image at a time"
+                    wants = {name: view(right(*way.inputs(way.values))) for name, view in views.items()}
+                    if found := [name for name, want in wants.items() if close(got, want)]:
+                        return way.label, f"{found[0]} of one image at a time"
         if not results:
             raise (errors or unknown)[0]
         for (_, got, inputs), (say, wrong) in itertools.product(results, table.items()):

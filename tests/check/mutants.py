@@ -11,6 +11,12 @@ COLUMNS = (CASES / "case-07.py").read_text()
 OBJECTS = (CASES / "case-05.py").read_text()
 ONE_HOT = (CASES / "case-17.py").read_text().replace("torch.sum(diff)", "diff.sum(dim=0)")
 
+
+def style(number: int) -> str:
+    """One of the right files in other styles."""
+    return (CASES / f"style-{number:02}.py").read_text()
+
+
 MUTANTS = [
     # the book's functions
     (BOOK, "exps / exps.sum(dim=1, keepdim=True)", "exps / exps.sum()", "softmax"),
@@ -109,4 +115,64 @@ MUTANTS = [
     (OBJECTS, "        layer.zero_grad()\n", "", "train_epoch"),
     (OBJECTS, "self.layer.W -= self.lr / batch_size", "self.layer.W -= self.lr", "SGD updater"),
     (OBJECTS, "-self.log_probs[np.arange(len(y)), y].sum()", "-self.log_probs.max(axis=1).sum()", "SoftmaxCrossEntropy"),
+]
+
+# Mistakes in the twelve styles.
+MUTANTS += [
+    (style(1), '        optimizer.zero_grad()\n', '', 'train'),
+    (style(1), '    model.train()\n', '    model.eval()\n', 'train'),
+    (style(1), 'F.log_softmax(self.fc(x), dim=1)', 'F.log_softmax(self.fc(x), dim=0)', 'model'),
+    (style(1), 'F.nll_loss(output, target)\n        loss.b', 'F.cross_entropy(torch.softmax(output,1), target)\n        loss.b', 'train'),
+    (style(1), 'correct / len(test_loader.dataset)', 'correct / len(test_loader)', 'test'),
+    (style(1), 'reduction="sum").item()', 'reduction="mean").item()', 'test'),
+    (style(1), 'return F.log_softmax(self.fc(x), dim=1)', 'return F.softmax(self.fc(x), dim=1)', 'model + loss train model'),
+    (style(2), 'W, b], lr', 'b], lr', 'updater'),
+    (style(2), 'X_exp.sum(1, keepdim=True)', 'X_exp.sum(0, keepdim=True)', 'softmax'),
+    (style(2), 'l.sum().backward()\n            updater(X.shape[0])', 'l.sum().backward()\n            updater(len(X[0]))', 'train_epoch_ch3'),
+    (style(2), 'metric.add(float(l.sum()), accuracy(y_hat, y), y.numel())', 'metric.add(float(l.mean()), accuracy(y_hat, y), 1)', 'train_epoch_ch3'),
+    (style(2), 'param -= lr * param.grad / batch_size', 'param = param - lr * param.grad / batch_size', 'sgd'),
+    (style(2), 'param.grad.zero_()', 'param.grad = param.grad * 0.9', 'sgd'),
+    (style(2), 'y_hat.argmax(axis=1)', 'y_hat.argmax(axis=0)', 'accuracy'),
+    (style(3), '        p /= len(y)\n', '', 'gradients'),
+    (style(3), '        z = z - z.max(axis=1, keepdims=True)\n', '', '_softmax'),
+    (style(3), '+ 1e-12', '+ 1e-2', 'loss'),
+    (style(3), 'argmax(axis=1)', 'argmax(axis=0)', 'predict score'),
+    (style(3), 'p.sum(axis=0)', 'p.sum(axis=1)', 'gradients'),
+    (style(3), 'self.b -= self.lr * db', 'self.b += self.lr * db', 'train_epoch'),
+    (style(4), '/ N + reg', '+ reg', 'softmax_loss of'),
+    (style(4), '2 * reg * W', 'reg * W', 'softmax_loss of'),
+    (style(4), 'd = p.copy()', 'd = -p.copy()', 'softmax_loss of'),
+    (style(4), 'd[np.arange(N), y] -= 1', 'd[:, y] -= 1', 'softmax_loss of'),
+    (style(5), 'W = W - learning_rate * dW', 'W = W + learning_rate * dW', 'update_parameters'),
+    (style(5), 'dZ = A - Y', 'dZ = Y - A', 'backward'),
+    (style(5), 'db = np.sum(dZ, axis=1, keepdims=True) / m', 'db = np.sum(dZ) / m', 'backward'),
+    (style(5), 'm = Y.shape[1]', 'm = Y.shape[0]', 'compute_cost'),
+    (style(5), 'np.eye(num_classes)[y].T', 'np.eye(num_classes)[y - 1].T', 'one_hot'),
+    (style(5), 'np.sum(e, axis=0, keepdims=True)', 'np.sum(e)', 'softmax'),
+    (style(6), '.requires_grad_(True)', '.requires_grad_(True)\nparams["W"] = params["W"] * 1.0', 'W'),
+    (style(6), '@ params["W"] + params["b"]', '@ params["W"]', 'logits'),
+    (style(6), 'p.grad = None', 'pass', 'step train_epoch updater'),
+    (style(6), 'z.logsumexp(dim=1)', 'z.exp().sum(1).log()', 'loss_fn'),
+    (style(6), 'z[torch.arange(z.shape[0]), target]).mean()', 'z[torch.arange(z.shape[0]), target]).sum()', 'loss_fn + step loss + updater'),
+    (style(7), '        n += xb.size(0)\n    return 100', '        n += 4\n    return 100', 'evaluate'),
+    (style(7), 'logits.logsumexp(-1, keepdim=True)', 'logits.logsumexp(0, keepdim=True)', 'criterion'),
+    (style(7), 'opt.step()\n', 'opt.step()\n        break\n', 'train_one_epoch'),
+    (style(7), 'p -= self.lr * p.grad', 'p = p - self.lr * p.grad', 'opt'),
+    (style(7), 'running / n', 'running / len(loader)', 'train_one_epoch'),
+    (style(7), 'self.b = nn.Parameter(torch.zeros(out_features))', 'self.b = torch.zeros(out_features)', 'model'),
+    (style(7), 'self.params, self.lr = list(params), lr', 'self.params, self.lr = params, lr', 'opt'),
+    (style(7), 'targets[:, None]).mean()', 'targets[:, None]).mean() / logits.shape[1]', 'criterion'),
+    (style(8), '        trainer.zero_grad()\n', '', 'train_epoch'),
+    (style(8), 'l.mean().backward()', 'l.sum().backward()', 'train_epoch'),
+    (style(8), 'torch.nn.functional.linear(X.flatten(1), W, b)', 'torch.nn.functional.linear(X.flatten(1), W)', 'model'),
+    (style(9), '            optimizer.step()\n', '', 'train'),
+    (style(9), '    net.eval()\n', '', 'accuracy'),
+    (style(9), 'nn.Linear(32, 10))', 'nn.Linear(32, 10), nn.Softmax(dim=1))', 'net + loss'),
+    (style(11), 'd = self.p.clone()', 'd = self.p', 'criterion.backward'),
+    (style(11), 'g.sum(0)', 'g.sum(1)', 'layer.backward'),
+    (style(11), 'layer.bias -= lr * layer.grad_bias', 'pass', 'train_epoch'),
+    (style(11), 'return d / len(self.y)', 'return d', 'criterion.backward'),
+    (style(11), 'self.x.T @ g', 'self.x.T @ g * 2', 'layer.backward'),
+    (style(12), 'optimizer.zero_grad()\n', 'optimizer.zero_grad() if n == 0 else None\n', 'train_epoch'),
+    (style(12), "reduction='none')", "reduction='none') * 2", 'loss'),
 ]
