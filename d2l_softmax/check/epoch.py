@@ -284,8 +284,9 @@ def blame_pair(t: Trial, both: Callable, own: tuple[str, str], shown: str) -> No
 
 
 def keeps_gradients(t: Trial, flags: dict) -> str:
-    """The name of the learner's sgd, if gradients are added up because it does not set them to 0."""
-    return t.learner.called["sgd"] if "zero" in flags and "sgd" in t.box and not t.facts.get("zeroes", True) else ""
+    """The name of the learner's sgd or updater, if gradients are added up because it does not set them to 0."""
+    name = t.learner.called.get("sgd", t.learner.called.get("updater", ""))
+    return name if "zero" in flags and not t.facts.get("zeroes", True) else ""
 
 
 def file_lr(t: Trial) -> float | None:

@@ -10,6 +10,7 @@ import re
 import sys
 import traceback
 import types
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -224,7 +225,8 @@ class Learner:
         f = value if inspect.isroutine(value) else type(value)
         name = Path(self.path).name if self.path else "line"
         if not self.is_own(f):
-            starts = [i for i, s in enumerate(self.source, 1) if re.match(rf"{self.called.get(piece)}\s*[=:]", s)]
+            begins = pattern if value is None and pattern != "$^" else rf"(^|\W){self.called.get(piece, piece)}\W*[=:]"
+            starts = [i for i, s in enumerate(self.source, 1) if re.search(begins, s)]
             return f"{name}:{starts[0]}" if starts else ""
         try:
             lines, first = inspect.getsourcelines(inspect.unwrap(f))

@@ -218,14 +218,19 @@ def loss(t: Trial) -> str:
         label, reduction = t.judge("loss", "out W b X y", lambda n: loss_ways(t, n), right, views, LOSS, key="out")
     except Wrong:
         label, reduction = t.found or ((t.facts.get("net", "probabilities"), False, False), "one loss per image")
-        t.facts.update(loss=label[0] if isinstance(label[0], str) else "images", reduction=reduction)
-        with contextlib.suppress(Unknown):
+        if isinstance(label[0], str) and t.facts.get("net", "probabilities") == "probabilities":
             constant_in_log(t, *label)
+        t.facts.update(loss=t.facts.get("net", label[0]) if isinstance(label[0], str) else "images", reduction=reduction)
         raise
     if "at a time" in reduction:
         t.facts["loss"] = label[0]
         return f"returns {reduction}"
     t.facts.update(loss=label[0] if isinstance(label[0], str) else "images", reduction=reduction.split(",")[0].strip(), of_b=reduction[-1] == " ")
+    if t.facts["loss"] == "images":
+        t.facts.setdefault("way", label)
+        returned = parts(t.call("loss", "W b X y", **next(w for w in t.ways(7) if w.label == label).values))
+        t.facts["with_gradients"] = "gradients" not in t.box and any(a.numel() == t.W.numel() for a in returned)
+        return f"returns {reduction.strip()}" + (f", with a penalty of {c:.4g} × sum of W²" if c else "")
     constant_in_log(t, *label)
     if label[0] == "logits":
         Z = 200.0 * hot(t.Z, t.y) * (10 if t.learner.numpy else 1)
@@ -233,21 +238,19 @@ def loss(t: Trial) -> str:
         got = first(t.call("loss", "out y", out=Z.T if label[2] else Z, y=y.T if label[2] and label[1] else y))
         if got is not None and not close(got, torch.zeros_like(got), atol=1e-3):
             raise Wrong(f"right for small logits, but {differ(got, torch.zeros_like(got) + 1e-9)} where the right class has a logit of {int(Z.max())} and the others 0. Subtract each row's maximum before exp", "exp")
-    returned = parts(t.call("loss", "W b X y", **next(t.ways(7)).values)) if t.facts["loss"] == "images" else []
-    if "gradients" not in t.box and any(a.ndim == 2 and a.numel() == t.W.numel() for a in returned):
-        t.facts["with_gradients"] = True
-    what = f"takes {t.facts['loss']}, returns" if t.facts["loss"] != "images" else "returns"
-    return f"{what} {reduction.strip()}" + (f", with a penalty of {c:.4g} × sum of W²" if c else "")
+    return f"takes {label[0]}, returns {reduction.strip()}"
 
 
 def penalty(t: Trial) -> float:
     """Find an L2 penalty in a loss of W, by what W adds to it where all images are 0; return its factor."""
-    way, found = next(t.ways(7)), []
-    values = way.values | {"X": 0 * way.values["X"]}
-    with contextlib.suppress(Exception):
-        for scale in (0.0, 1.0, 2.0):
-            t.set_weights(scale)
-            found.append(float(parts(t.call("loss", "", **values | {"W": scale * values["W"]}))[0]))
+    found: list[float] = []
+    for way in t.ways(7):
+        values, found = way.values | {"X": 0 * way.values["X"]}, []
+        with contextlib.suppress(Exception):
+            for scale in (0.0, 1.0, 2.0):
+                t.set_weights(scale)
+                found.append(float(parts(t.call("loss", "", **values | {"W": scale * values["W"]}))[0]))
+            break
     t.set_weights()
     if len(found) < 3 or abs(found[1] - found[0]) < 1e-7:
         return 0.0
@@ -265,7 +268,7 @@ def constant_in_log(t: Trial, form: Any, one_hot: bool = False, T: bool = False)
     y = hot(p, y) if one_hot else y
     l = first(t.call("loss", "out y", out=p.T if T else p, y=y.T if T and one_hot else y))
     l = float(l.sum()) if l is not None else 0.0
-    if (extra := float(torch.tensor(-l).exp()) - 1e-4) > 3e-6:
+    if 3e-6 < (extra := float(torch.tensor(-l).exp()) - 1e-4) < 0.05:
         raise Wrong(
             f"{l:.4f} instead of 9.2103 for a probability of 0.0001: {extra:.1g} is added to it inside the logarithm, or "
             "smaller ones are raised to it. The loss is too small, the more so the smaller the probability, and so is "
@@ -566,9 +569,9 @@ def sgd(t: Trial) -> str:
                 "it goes up the gradient: subtract it ": -g0[k],
                 "it divides by batch_size twice": g0[k] / n**2,
                 "it multiplies by batch_size": g0[k] * n,
-                "lr is not used": g0[k] / n / lr,
-                "lr is not used ": g0[k] / lr,
-                "lr is used twice": g0[k] / n * lr,
+                "lr is not used: subtract lr × gradient": g0[k] / n / lr,
+                "lr is not used: subtract lr × gradient ": g0[k] / lr,
+                "lr is used twice: subtract lr × gradient": g0[k] / n * lr,
                 "lr divides, it should multiply": g0[k] / n / lr**2,
                 "the parameter is replaced by its step: p - lr × gradient is right": (p0[k] + lr * g0[k] / n) / lr,
                 "it uses only the sign of the gradient": g0[k].sign() / n,
@@ -621,6 +624,8 @@ def updater(t: Trial) -> str:
             for a in gradients_in(inner) if t.objects else ():
                 write(a, torch.full(tuple(a.shape), 3.0))
             step(inner, n)
+            if not hasattr(u, "step"):
+                t.facts["zeroes"] = all(p.grad is None or not p.grad.any() for p in inner.mine)
             moved = [(a - first(p)) / 3 for a, p in zip(before, inner.own_weights(), strict=True)]
         if len(moved) == 2 and moved[0].any() and moved[1].any() and not close(moved[0].mean(), moved[1].mean(), 1e-2):
             ratio = float(moved[0].mean() / moved[1].mean())

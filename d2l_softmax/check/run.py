@@ -41,7 +41,7 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
         if not all(n in learner.pieces for n in needs):
             continue
         shown = " + ".join(learner.called.get(n, n) for n in needs) if needs else name
-        finding = attempt(learner, shown, needs, probe)
+        finding = attempt(learner, name, shown, needs, probe)
         if finding is not None and finding.sign == "✗":
             if bad:
                 # The first cause is the one to put right; what follows may come from it.
@@ -56,14 +56,14 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
     return Report(title, findings, missing)
 
 
-def attempt(learner: Learner, shown: str, needs: tuple[str, ...], probe: Any) -> Finding | None:
+def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], probe: Any) -> Finding | None:
     """Run one probe."""
-    piece = needs[-1] if needs else ""
+    piece = needs[-1] if needs else name
     try:
         with learner.sandbox() as box:
             note = probe(Trial(learner, box))
     except Wrong as wrong:
-        return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(piece, wrong.pattern))
+        return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(piece if needs else wrong.name or name, wrong.pattern))
     except Unknown as unknown:
         return Finding(shown, "·", str(unknown))
     except Exception as error:

@@ -249,12 +249,14 @@ class Trial:
                         return way.label, f"{found[0]} of one image at a time"
         if not results:
             raise (errors or unknown)[0]
-        for (_, got, inputs), (say, wrong) in itertools.product(results, table.items()):
-            if any(close(got, view(wrong(*inputs))) for view in views.values()):
+        for (way, got, inputs), (say, wrong), (name, view) in itertools.product(results, table.items(), views.items()):
+            if close(got, view(wrong(*inputs))):
+                self.found = way.label, name
                 raise Wrong(say)
         way, got, inputs = next((r for r in results if r[1] is not None and r[1].isfinite().all()), results[0])
-        wants = [view(right(*inputs)) for view in views.values()]
-        want = next((w for w in wants if got is not None and w.shape == got.shape), wants[0])
+        wants = {name: view(right(*inputs)) for name, view in views.items()}
+        name = next((n for n, w in wants.items() if got is not None and w.shape == got.shape), next(iter(wants)))
+        self.found, want = (way.label, name), wants[name]
         raise Wrong(f"for 7 images, {differ(got, want, 7)}")
 
     def harder(self, piece: str, order: str, way: Way, alone: Way, right: Callable, take: Callable, key: Any) -> None:
