@@ -83,7 +83,8 @@ def quiet() -> Iterator[None]:
     try:
         torch.set_num_threads(1)  # the data is small
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 yield
     finally:
         random.setstate(states[0]), np.random.set_state(states[1]), torch.set_rng_state(states[2])
@@ -124,7 +125,9 @@ class Learner:
         for key, value in (given or own).items():
             self.add(key, value)
         f = self.pieces.get("sgd")
-        if f and not any(n.lower() in ROLES["params"] | ROLES["W"] | ROLES["grads"] for n in inspect.signature(f).parameters):
+        if f and not any(
+            n.lower() in ROLES["params"] | ROLES["W"] | ROLES["grads"] for n in inspect.signature(f).parameters
+        ):
             # A step without parameters to change is an updater.
             for held in (self.pieces, self.called):
                 held.setdefault("updater", held.pop("sgd"))
@@ -225,7 +228,9 @@ class Learner:
         f = value if inspect.isroutine(value) else type(value)
         name = Path(self.path).name if self.path else "line"
         if not self.is_own(f):
-            begins = pattern if value is None and pattern != "$^" else rf"(^|\W){self.called.get(piece, piece)}\W*[=:]"
+            begins = (
+                pattern if value is None and pattern != "$^" else rf"(^|\W){self.called.get(piece, piece)}\W*[=:]"
+            )
             starts = [i for i, s in enumerate(self.source, 1) if re.search(begins, s)]
             return f"{name}:{starts[0]}" if starts else ""
         try:
@@ -235,6 +240,10 @@ class Learner:
         start = next((i for i, s in enumerate(lines) if re.match(r"\s*(def|class) ", s)), 0)
         at = next((i for i, s in enumerate(lines) if re.search(pattern, s.split("#")[0])), start)
         return f"{name}:{first + at}" if self.path else f"line {at + 1} of {self.called[piece]}"
+
+    def run_again(self) -> dict[str, Any]:
+        """Run the file once more, from the present state of the random generators."""
+        return run_file(self.path)
 
     def raised_at(self, error: BaseException) -> str | None:
         """The last line of the learner's code that an exception came through, or None."""

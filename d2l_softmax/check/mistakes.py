@@ -19,7 +19,9 @@ def hot(p: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 # of logits Z (batch, classes)
 SOFTMAX = {
     "the columns add up to 1, not the rows: it works down the batch. Use dim=1": lambda Z: Z.softmax(0),
-    "each row is divided by the sum of the whole batch. Sum with dim=1, keepdim=True": lambda Z: Z.exp() / Z.exp().sum(),
+    "each row is divided by the sum of the whole batch. Sum with dim=1, keepdim=True": lambda Z: (
+        Z.exp() / Z.exp().sum()
+    ),
     "it is not divided by the sum of the row": lambda Z: Z.exp(),
     "the maximum is subtracted, but nothing divided by the sum": lambda Z: (Z - Z.amax(1, True)).exp(),
     "it divides by the row's largest value, not by its sum": lambda Z: Z.exp() / Z.exp().amax(1, True),
@@ -63,7 +65,9 @@ LOSS = {
     "softmax works down the batch: use dim=1": lambda p, lp, y: -at(lp.log_softmax(0), y),
     "it is not normalised: the logarithm of the sum of exp is missing": lambda p, lp, y: -at(lp, y) - lp.amax(1),
     "every image gets the losses of all labels: index [arange(len(y)), y]": lambda p, lp, y: -lp[:, y].mean(1),
-    "every image gets the losses of all labels, added up: index [arange(len(y)), y]": lambda p, lp, y: -lp[:, y].sum(1),
+    "every image gets the losses of all labels, added up: index [arange(len(y)), y]": lambda p, lp, y: (
+        -lp[:, y].sum(1)
+    ),
     "it is twice the loss": lambda p, lp, y: -2 * at(lp, y),
     "it is half the loss": lambda p, lp, y: -at(lp, y) / 2,
 }
@@ -96,6 +100,26 @@ GRADIENTS = {
     "1 is subtracted from every column: subtract it from the label's alone": lambda p, Y: p - 1,
 }
 
+# what dW has of c × W where the loss has the penalty c × sum of W²
+PENALTY = {
+    "half of the penalty's derivative is missing: that of c W² is 2 c W": 1,
+    "the derivative of the penalty, 2 c W, is missing": 0,
+    "it has twice the derivative of the penalty, 2 c W": 4,
+    "the derivative of the penalty has the wrong sign": -2,
+}
+
+# of the gradient g, divided by batch_size or not, the parameter p, lr and n images: lr times this is subtracted
+SGD = {
+    "it goes up the gradient: subtract lr × gradient": lambda g, p, lr, n: -g,
+    "it divides by batch_size twice": lambda g, p, lr, n: g / n,
+    "it multiplies by batch_size": lambda g, p, lr, n: g * n,
+    "lr is not used: subtract lr × gradient": lambda g, p, lr, n: g / lr,
+    "lr is used twice: subtract lr × gradient": lambda g, p, lr, n: g * lr,
+    "it divides by lr: subtract lr × gradient": lambda g, p, lr, n: g / lr**2,
+    "the parameter is replaced by its step: subtract the step from it": lambda g, p, lr, n: p / lr + g,
+    "the parameter is replaced by its step: subtract the step from the parameter": lambda g, p, lr, n: p / lr - g,
+}
+
 # of right answers (batch,), 1 or 0, logits Z and labels y
 ACCURACY = {
     "it counts the wrong answers": lambda hits, Z, y: 1 - hits,
@@ -114,7 +138,9 @@ RETURNS = {
         lambda m: torch.stack([x.mean() for x in m]).mean()
     ),
     "the batches' averages are added up, whatever their length": lambda m: sum(x.mean() for x in m),
-    "the batches' averages are divided by the number of images": lambda m: sum(x.mean() for x in m) / sum(map(len, m)),
+    "the batches' averages are divided by the number of images": lambda m: (
+        sum(x.mean() for x in m) / sum(map(len, m))
+    ),
     "only the last batch counts": lambda m: m[-1].mean(),
     "only the first batch counts: return after the loop": lambda m: m[0].mean(),
     "the last batch is left out": lambda m: torch.cat(m[:-1]).mean(),
@@ -128,10 +154,10 @@ RETURNS = {
     "it is the share of wrong answers": lambda m: 1 - torch.cat(m).mean(),
 }
 
-# k: number of the batch, n: its images, m: of a full batch, N: batches. What its gradient is multiplied by.
+# What the gradient of each step is multiplied by. k: number of the batch, n: its images, m: of a full one, N: batches
 EPOCH = {
     "the gradients of earlier batches are added. Call zero_grad for every batch, before backward": {"zero": False},
-    "the gradient of a short last batch is divided by the length of a full one. Divide by len(y)": (
+    "a short last batch's gradient is divided by the length of a full one. Divide by len(y)": (
         {"scale": lambda k, n, m, N: n / m}
     ),
     "the gradient is divided by the number of images twice": {"scale": lambda k, n, m, N: 1 / n},
@@ -139,9 +165,10 @@ EPOCH = {
     "it goes up the gradient, not down": {"scale": lambda k, n, m, N: -1},
     "the last batch is not trained on": {"scale": lambda k, n, m, N: k < N - 1},
     "the first batch is not trained on": {"scale": lambda k, n, m, N: k > 0},
-    "only the first batch is trained on: does return or break end the loop?": {"scale": lambda k, n, m, N: k == 0},
-    "only the last batch is trained on: indent backward and step into the loop": {"scale": lambda k, n, m, N: k == N - 1},
-    "the step comes before backward, with the gradient of the batch before: backward first": {"early": True},
+    "only the first batch is trained on: return or break ends the loop": {"scale": lambda k, n, m, N: k == 0},
+    "only the last batch is trained on: indent backward and step": {"scale": lambda k, n, m, N: k == N - 1},
     "the gradient is divided by the number of batches": {"scale": lambda k, n, m, N: 1 / N},
-    "nothing is trained: step is never called, or the gradient is zero when it is": {"scale": lambda k, n, m, N: 0},
+    "nothing is trained: is step called, and after backward, with no zero_grad between?": {
+        "scale": lambda k, n, m, N: 0
+    },
 }

@@ -32,7 +32,9 @@ class Report:
         for piece, sign, message, line in self.findings:
             text = f"{message}  ({line})" if line and sign != "✓" else message
             head = f"{piece:<{width}}{sign}  "
-            lines += textwrap.wrap(head + text, columns, subsequent_indent=" " * len(head), drop_whitespace=True) or [head]
+            lines += textwrap.wrap(head + text, columns, subsequent_indent=" " * len(head), drop_whitespace=True) or [
+                head
+            ]
         if self.missing:
             lines.append(f"not found: {', '.join(self.missing)}")
         return "\n".join(line.rstrip() for line in lines)

@@ -1,16 +1,14 @@
 """Run every probe on what a learner has written, and gather what they find."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from d2l_softmax.check.epoch import log_p
 from d2l_softmax.check.learner import Learner, Unknown, quiet, run_file
 from d2l_softmax.check.mistakes import at
 from d2l_softmax.check.names import PIECES
-from d2l_softmax.check.probes import PROBES
+from d2l_softmax.check.steps import PROBES
 from d2l_softmax.check.report import Finding, Report
 from d2l_softmax.check.trial import Trial, Wrong
 from d2l_softmax.errors import UserError
@@ -19,16 +17,13 @@ from d2l_softmax.errors import UserError
 def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told: dict[str, Any]) -> Report:
     """See `check`."""
     path = str(namespace) if isinstance(namespace, str | Path) else None
-    again = None
     if path is not None:
-        again = lambda: run_file(path)  # noqa: E731
         with quiet():
-            namespace = again()
+            namespace = run_file(path)
     elif namespace is None:
         # The names that the pieces' own functions see.
         namespace = next((f.__globals__ for f in pieces.values() if hasattr(f, "__globals__")), {})
     learner = Learner(namespace, path, {**namespace.get("CHECK", {}), **told}, pieces)
-    learner.again = again
     if not learner.pieces:
         raise UserError(
             f"nothing to check was found in {path or 'these names'}; the names looked for are {', '.join(PIECES)} and the "
@@ -36,8 +31,11 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
         )
     findings, bad = [], ""
     for name, needs, probe in PROBES:
-        if learner.facts.pop("with_gradients", False):
-            learner.pieces["gradients"], learner.called["gradients"] = learner.pieces["loss"], f"gradients of {learner.called['loss']}"
+        if learner.facts.pop("with_gradients", False) and "gradients" not in learner.pieces:
+            learner.pieces["gradients"], learner.called["gradients"] = (
+                learner.pieces["loss"],
+                f"gradients of {learner.called['loss']}",
+            )
         if not all(n in learner.pieces for n in needs):
             continue
         shown = " + ".join(learner.called.get(n, n) for n in needs) if needs else name
@@ -63,7 +61,9 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
         with learner.sandbox() as box:
             note = probe(Trial(learner, box))
     except Wrong as wrong:
-        return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(piece if needs else wrong.name or name, wrong.pattern))
+        return Finding(
+            wrong.name or shown, "✗", f"{wrong}.", learner.line(piece if needs else wrong.name or name, wrong.pattern)
+        )
     except Unknown as unknown:
         return Finding(shown, "·", str(unknown))
     except Exception as error:
@@ -98,11 +98,15 @@ def repair(learner: Learner, needs: tuple[str, ...]) -> None:
         learner.repairs["one_hot"] = lambda box: one_hot
     elif needs == ("accuracy",) and not learner.numpy:
         learner.repairs["accuracy"] = lambda box: lambda y_hat, y: float((y_hat.argmax(1) == y).sum())
-    elif needs == ("loss",) and not learner.numpy and facts.get("loss") in ("logits", "probabilities", "log-probabilities"):
-        reduction = facts.get("reduction")
+    elif (
+        needs == ("loss",)
+        and not learner.numpy
+        and facts.get("loss") in ("logits", "probabilities", "log-probabilities")
+    ):
+        reduction, form = facts.get("reduction"), facts["loss"]
 
         def loss(y_hat: Any, y: Any) -> Any:
-            l = -at(log_p(y_hat, facts["loss"]), y)
+            l = -at(y_hat.log() if form == "probabilities" else y_hat.log_softmax(1), y)
             return l.mean() if reduction == "their mean" else l.sum() if reduction == "their sum" else l
 
         learner.repairs["loss"] = lambda box: loss

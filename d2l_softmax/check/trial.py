@@ -17,7 +17,11 @@ from d2l_softmax.check.learner import Learner, Unknown, arrays, bind, is_array
 from d2l_softmax.check.names import ROLES
 
 LR = 0.1
-OUTPUTS = {"logits": lambda Z: Z, "probabilities": lambda Z: Z.softmax(1), "log-probabilities": lambda Z: Z.log_softmax(1)}
+OUTPUTS = {
+    "logits": lambda Z: Z,
+    "probabilities": lambda Z: Z.softmax(1),
+    "log-probabilities": lambda Z: Z.log_softmax(1),
+}
 CUTS = r"detach|\.data\b|\.item|\.numpy|no_grad|torch\.tensor\(|float\("
 
 
@@ -106,6 +110,7 @@ class Trial:
         if not self.has_bias():
             self.b *= 0
         self.y = torch.tensor([0, c - 1, 3 % c, 3 % c, 1, min(5, c - 1), 0])
+        self.Y = F.one_hot(self.y, c).double()
 
     def own_weights(self) -> list[Any]:
         """The learner's own W and b as they are in the sandbox, the weights first; more, where there are layers."""
@@ -115,9 +120,7 @@ class Trial:
             root = net
         found = [(n.lower(), a) for n, a in arrays(root) if a.ndim and a.size != 1]
         if self.module is None:
-            found = [
-                (n, a) for n, a in found if n in ROLES["W"] | ROLES["b"] or getattr(a, "requires_grad", False)
-            ]
+            found = [(n, a) for n, a in found if n in ROLES["W"] | ROLES["b"] or getattr(a, "requires_grad", False)]
         weights = [a for n, a in found if a.ndim > 1 and min(a.shape) > 1]
         sizes = {s for a in weights for s in a.shape}
         biases = [a for n, a in found if a.ndim and max(a.shape) in sizes and a.nbytes == max(a.shape) * a.itemsize]
@@ -127,7 +130,9 @@ class Trial:
         """Whether there is a bias: the learner's own, or a parameter of that name."""
         if self.mine:
             return len(self.mine) > 1
-        given = [set(map(str.lower, inspect.signature(f).parameters)) for f in self.box.values() if inspect.isroutine(f)]
+        given = [
+            set(map(str.lower, inspect.signature(f).parameters)) for f in self.box.values() if inspect.isroutine(f)
+        ]
         return not any(ROLES["W"] & names for names in given) or any(ROLES["b"] & names for names in given)
 
     def set_weights(self, scale: float = 1.0) -> None:
@@ -241,7 +246,10 @@ class Trial:
             results.append((way, got, inputs))
         if single and not (results and {"train_epoch", "evaluate_accuracy"} & set(self.box)):
             for way in ways(7):
-                alone = [{k: v[i] if torch.is_tensor(v) and len(v) == 7 else v for k, v in way.values.items()} for i in range(7)]
+                alone = [
+                    {k: v[i] if torch.is_tensor(v) and len(v) == 7 else v for k, v in way.values.items()}
+                    for i in range(7)
+                ]
                 with contextlib.suppress(Exception):
                     got = torch.stack([take(self.call(piece, order, **one)) for one in alone])
                     wants = {name: view(right(*way.inputs(way.values))) for name, view in views.items()}
@@ -249,7 +257,9 @@ class Trial:
                         return way.label, f"{found[0]} of one image at a time"
         if not results:
             raise (errors or unknown)[0]
-        for (way, got, inputs), (say, wrong), (name, view) in itertools.product(results, table.items(), views.items()):
+        for (way, got, inputs), (say, wrong), (name, view) in itertools.product(
+            results, table.items(), views.items()
+        ):
             if close(got, view(wrong(*inputs))):
                 self.found = way.label, name
                 raise Wrong(say)
@@ -262,7 +272,9 @@ class Trial:
     def harder(self, piece: str, order: str, way: Way, alone: Way, right: Callable, take: Callable, key: Any) -> None:
         """See `judge`."""
         f, arguments, _ = self.arguments(piece, order, way.values)
-        before = {name: first(value) for name, value in arguments.items() if torch.is_tensor(value) or is_array(value)}
+        before = {
+            name: first(value) for name, value in arguments.items() if torch.is_tensor(value) or is_array(value)
+        }
         one, two = take(f(**arguments)), None
         for name, value in before.items():
             if not close(first(arguments[name]), value, 0, 1e-9):
@@ -284,7 +296,9 @@ class Trial:
         leaf = next(v for v in arguments.values() if torch.is_tensor(v) and v.requires_grad)
         raw, want = f(**arguments), right(*way.inputs(way.values | {key: theirs}))
         if not torch.is_tensor(raw) or not raw.requires_grad:
-            raise Wrong("no gradient flows through it: .detach(), .data, .item() or torch.tensor(...) cut it off", CUTS)
+            raise Wrong(
+                "no gradient flows through it: .detach(), .data, .item() or torch.tensor(...) cut it off", CUTS
+            )
         weighting = self.weighting if want.ndim == 2 else torch.ones_like(want)
         (raw.reshape(want.shape) * weighting).sum().backward()
         (want * weighting).sum().backward()
@@ -304,6 +318,8 @@ def write(a: Any, value: Tensor) -> None:
         a[...] = value.numpy()
 
 
-def mentions(learner: Learner, pattern: str) -> bool:
-    """Whether a line of the learner's file matches."""
-    return any(re.search(pattern, line.split("#")[0]) for line in learner.source)
+def roles_of(t: Trial, piece: str) -> set[str]:
+    """The roles that the names of a piece's parameters can stand for."""
+    f = t.box[piece]
+    names = {name.lower().strip("_") for name in inspect.signature(f if callable(f) else f.forward).parameters}
+    return {role for role, known in ROLES.items() if known & names}

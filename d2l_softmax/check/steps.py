@@ -1,0 +1,224 @@
+"""The probes of what draws, batches, steps and evaluates, and the table of all probes."""
+
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from d2l_softmax.check import probes
+from d2l_softmax.check.epoch import Batches, compare_averages, epoch, file_lr, is_random, measure, step
+from d2l_softmax.check.learner import Unknown, arrays, quiet
+from d2l_softmax.check.mistakes import SGD
+from d2l_softmax.check.trial import Trial, Wrong, close, differ, first, parts, roles_of, write
+
+
+def data_iter(t: Trial) -> str:
+    """Every image comes once, with its own label, the short last batch too."""
+    X, y = torch.arange(20.0).reshape(10, 2).double(), torch.arange(10)
+    batches = [parts(tuple(batch)) for batch in t.call("data_iter", "n X y", X=X, y=y, n=4)]
+    if not batches or any(len(batch) < 2 or batch[0].ndim < 2 for batch in batches):
+        raise Unknown("not checked: it does not yield pairs of images and labels")
+    images, labels = (torch.cat([batch[i] for batch in batches]) for i in (0, 1))
+    if not torch.equal(images[:, 0] / 2 + t.learner.first_label, labels.reshape(-1)):
+        raise Wrong(
+            "images and labels do not belong together: shuffle both with the same permutation", "perm|shuffle"
+        )
+    came = images[:, 0].div(2).int().tolist()
+    if sorted(came) != list(range(10)):
+        missing = sorted(set(range(10)) - set(came))
+        say = f"{len(missing)} images never come" if missing else "some images come twice"
+        raise Wrong(
+            f"of 10 images in batches of 4, it yields {[len(batch[1]) for batch in batches]}: {say}", "range|//"
+        )
+    return ""
+
+
+def init_params(t: Trial) -> str:
+    """The same seed gives the same weights, whatever was drawn before, and another seed gives others."""
+    drawn = []
+    for state, seed in ((1, 0), (2, 0), (3, 1)):
+        torch.manual_seed(state), np.random.seed(state)
+        drawn.append(t.call("init_params", "features classes", seed=seed))
+    for a in drawn[0] if isinstance(drawn[0], tuple | list) else ():
+        if torch.is_tensor(a) and a.requires_grad and not a.is_leaf:
+            raise Wrong(
+                "a weight is the result of a computation, not a leaf, so its grad stays None: compute first, then call "
+                "requires_grad_()",
+                "requires_grad",
+            )
+    W = [parts(weights)[0] for weights in drawn if parts(weights)]
+    if "seed" not in roles_of(t, "init_params") or not W:
+        return ""
+    if not close(W[0], W[1]):
+        raise Wrong("the same seed gives other weights the second time: set it first, then draw", "seed")
+    if W[0].any() and close(W[0], W[2]):
+        raise Wrong("another seed gives the same weights: the seed is not used", "seed")
+    return ""
+
+
+def seed(t: Trial) -> None:
+    """A file that sets a seed draws its weights after it: run twice from other states, it draws the same."""
+    if t.learner.path is None:
+        return
+    states, drawn = [], []
+    for state in (1, 2):
+        with quiet():
+            torch.manual_seed(state), np.random.seed(state)
+            ns = t.learner.run_again()
+            states.append((torch.get_rng_state().tolist(), np.random.get_state()[1].tolist()))
+            drawn.append([first(a) for _, a in arrays({k: v for k, v in ns.items() if k[0] != "_"}) if a.ndim])
+    set_again = any(a == b for a, b in zip(*states, strict=True))
+    if set_again and len(drawn[0]) == len(drawn[1]) and not all(map(close, *drawn)):
+        raise Wrong("the seed is set after the weights are drawn, so no two runs start alike: set it first", "seed")
+
+
+def sgd(t: Trial) -> str:
+    """One step against the gradient, for every parameter."""
+    n, lr, kinds = 5, 0.5, {}
+    start = {"W": t.give(t.W), "b": t.give(t.b + 0.1)}
+    g = {"W": t.give(t.X[:5].T @ t.Z[:5]), "b": t.give(t.Z[:5].sum(0))}
+    before, grads = ({k: first(v) for k, v in held.items()} for held in (start, g))
+    for k, p in start.items() if t.autograd else ():
+        p.requires_grad_()
+        p.grad = g[k]
+    values = {
+        "params": [*start.values()],
+        "grads": [*g.values()],
+        "lr": lr,
+        "n": n,
+        "dW": g["W"],
+        "db": g["b"],
+        **start,
+    }
+    try:
+        returned = parts(t.call("sgd", "params grads lr n W b dW db", **values))
+    except (TypeError, KeyError, IndexError):
+        values |= {"params": start, "grads": g | {f"d{k}": v for k, v in g.items()}}
+        returned = parts(t.call("sgd", "params grads lr n", **values))
+    for k, p in start.items():
+        now, old, g = first(p), before[k], grads[k]
+        if close(now, old, 0, 1e-9):
+            now = next((r for r in returned if r.shape == old.shape), now)
+        moved, atol = (old - now) / lr, 1e-5
+        if not moved.any():
+            raise Wrong(
+                f"{k} is unchanged after the step: p = p - ... gives the name p to a new tensor. Change the tensor "
+                "itself, p -= ... under torch.no_grad(), or return the new one",
+                r"=.*(lr|step|grad)",
+            )
+        for kind, step_ in {"divides by batch_size": g / n, "does not divide by batch_size": g}.items():
+            decay = float(((moved - step_) * old).sum() / old.square().sum())
+            if close(moved, step_, 1e-3, atol):
+                kinds[k] = kind
+            elif 0 < decay < 1 and close(moved, step_ + decay * old, 1e-3, atol):
+                kinds[k] = f"{kind}, with a weight decay of {decay:.2g}"
+        if k not in kinds:
+            says = [say for say, f in SGD.items() for m in (n, 1) if close(moved, f(g / m, old, lr, n), 1e-3, atol)]
+            raise Wrong(f"{k}: {says[0] if says else 'of the step ' + differ(moved, g / n, n)}", r"lr|-=|\+=")
+    if kinds["W"].split(",")[0] != kinds["b"].split(",")[0]:
+        raise Wrong(f"it {kinds['W']} for W, but for b it {kinds['b']}", "/")
+    t.facts["zeroes"] = not t.autograd or all(p.grad is None or not p.grad.any() for p in start.values())
+    return kinds["W"]
+
+
+def updater(t: Trial) -> str:
+    """It moves every parameter of this net, and all of them by the same multiple of their gradients."""
+    u = t.box["updater"]
+    if isinstance(u, torch.optim.Optimizer):
+        held = [p for group in u.param_groups for p in group["params"]]
+        named = list(t.module.named_parameters()) if t.module is not None else list(zip("Wb", t.mine, strict=False))
+        lost = [name for name, p in named if not any(p is q for q in held)]
+        if lost and len(lost) == len(named):
+            raise Wrong("it holds none of the net's parameters: it was made for another net. Make it after the net")
+        if lost:
+            raise Wrong(f"it does not hold {lost[0]}, which is never trained: pass all parameters, net.parameters()")
+        if u.param_groups[0].get("maximize"):
+            raise Wrong("maximize=True goes up the loss", "maximize")
+        extras = [f"{k} {u.param_groups[0][k]}" for k in ("momentum", "weight_decay") if u.param_groups[0].get(k)]
+        t.facts["updater"] = "plain"
+        return ", ".join([type(u).__name__, *extras])
+    if not (t.objects or t.autograd) or not t.mine:
+        return ""
+    far = {}
+    for n in (4, 2):
+        with t.learner.sandbox() as box:
+            inner = Trial(t.learner, box)
+            inner.set_weights()
+            before = [first(p) for p in inner.mine]
+            for p in inner.mine if inner.autograd else ():
+                p.grad = torch.full_like(p, 3.0)
+            for a in probes.gradients_in(inner) if inner.objects else ():
+                write(a, torch.full(tuple(a.shape), 3.0))
+            step(inner, n)
+            moved = [(old - first(p)) / 3 for old, p in zip(before, inner.own_weights(), strict=True)]
+            t.facts["zeroes"] = hasattr(u, "step") or all(p.grad is None or not p.grad.any() for p in inner.mine)
+        for name, m in zip("Wb", moved, strict=False):
+            if not m.any():
+                raise Wrong(f"{name} is not moved by it", r"sgd|step|-=")
+            if not close(m.mean(), moved[0].mean(), 1e-2):
+                raise Wrong(
+                    f"with equal gradients, {name} moves {float(m.mean() / moved[0].mean()):.4g} times as far as W"
+                )
+        far[n] = float(moved[0].mean())
+    ratio, nominal = far[2] / far[4], t.learner.ns.get("batch_size")
+    if far[4] < 0:
+        raise Wrong("it goes up the gradient: subtract lr × gradient")
+    if abs(ratio - 4) < 0.1:
+        raise Wrong("it divides by the batch size twice: once here and once in sgd", "/|sgd")
+    divides = abs(ratio - 2) < 0.05
+    t.facts.update(updater="divides" if divides else "plain", lr=far[4] * (4 if divides else 1))
+    if nominal and not divides and abs(far[4] * nominal / file_lr(t) - 1) < 0.01:
+        raise Wrong(
+            f"it always divides by {nominal}, but the last batch is shorter: divide by len(y)", "batch_size|sgd"
+        )
+    return "divides by the batch size that it gets" if divides else "does not divide"
+
+
+def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
+    """The share of right answers over batches of 4, 4 and 2 images, in eval mode, without changing anything."""
+    t.set_weights()
+    training: list[bool] = []
+    if t.module is not None:
+        t.module.train()
+        t.module.register_forward_pre_hook(lambda module, _: training.append(module.training))
+    before = [first(a) for a in t.mine]
+    W, b = [*t.mine, t.give(t.W), t.give(t.b)][:2] if len(t.mine) != 1 else (t.mine[0], t.give(t.b))
+    values = {"data": Batches(t), "W": W, "b": b} | {k: t.box[k] for k in ("net", "loss") if k in t.box}
+    found = parts(t.call(piece, "net data W b", **values))
+    if not all(map(torch.equal, before, [first(a) for a in t.mine])):
+        raise Wrong("it changes the weights: evaluating must not train", r"step|updater|backward|data")
+    if is_random(t.module) and any(training):
+        raise Wrong(
+            "dropout is on while it evaluates: call net.eval() before the loop, and net.train() to train again"
+        )
+    measured = [measure(t, before or [t.W, t.b], k) for k in range(3)]
+    return "returns " + compare_averages(found, measured, measured, must=True)
+
+
+def accuracy(t: Trial) -> str:
+    """An accuracy of a batch, or of a data loader, which is what others call evaluate_accuracy."""
+    of_loader = "data" in roles_of(t, "accuracy") and not {"out", "X"} & roles_of(t, "accuracy")
+    return evaluate(t, "accuracy") if of_loader else probes.accuracy(t)
+
+
+# The name of the finding, the pieces it needs, and the probe, in the order in which they run.
+PROBES: list[tuple[str, tuple[str, ...], Callable[[Trial], str | None]]] = [
+    ("softmax", ("softmax",), probes.softmax),
+    ("one_hot", ("one_hot",), probes.one_hot),
+    ("data_iter", ("data_iter",), data_iter),
+    ("init_params", ("init_params",), init_params),
+    ("weights", (), probes.weights),
+    ("net", ("net",), probes.net),
+    ("loss", ("loss",), probes.loss),
+    ("net + loss", ("net", "loss"), probes.net_loss),
+    ("backward", ("net", "loss"), probes.backward),
+    ("gradients", ("gradients",), probes.gradients),
+    ("sgd", ("sgd",), sgd),
+    ("updater", ("updater",), updater),
+    ("accuracy", ("accuracy",), accuracy),
+    ("predict", ("predict",), probes.predict),
+    ("evaluate_accuracy", ("evaluate_accuracy",), evaluate),
+    ("train_epoch", ("train_epoch",), epoch),
+    ("seed", (), seed),
+]
