@@ -159,10 +159,8 @@ def part_at(mine: Run, theirs: Run) -> tuple[int, int, float] | None:
             diverged = not p.isfinite().all(), not q.isfinite().all()
             if (
                 p.shape != q.shape
-                or any(diverged)
-                and not all(diverged)
-                or not any(diverged)
-                and not close(p, q, 0, atol)
+                or (any(diverged) and not all(diverged))
+                or (not any(diverged) and not close(p, q, 0, atol))
             ):
                 return k, i, float((p - q).abs().max()) if p.shape == q.shape else float("nan")
     return None
@@ -316,7 +314,7 @@ def compare_averages(got: list[Tensor], before: list, after: list, must: bool = 
                 f"up {add}, and len(y), and divide once",
                 r"\+=|append|return|mean|/",
             )
-    if must and not any(kinds) or not must and unknown and len(numbers) < 3:
+    if (must and not any(kinds)) or (not must and unknown and len(numbers) < 3):
         shown = ", ".join(f"{float(v):.4f}" for v in unknown) or "no number"
         raise Wrong(
             f"on batches of 4, 4 and 2 images it returns {shown}; the loss is {float(good[''][1]):.4f}, the accuracy "

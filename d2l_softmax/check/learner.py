@@ -134,7 +134,7 @@ class Learner:
         self.tensors = [(n, a) for n, a in arrays(own) if torch.is_tensor(a)]
         words = {word for f in self.functions() for word in names_in(f.__code__)}
         kinds = {torch.is_tensor(a) for _, a in arrays([own.get("W"), own.get("w"), *self.pieces.values()])}
-        self.numpy = kinds == {False} or not kinds and bool({"np", "numpy"} & words) and "torch" not in words
+        self.numpy = kinds == {False} or (not kinds and bool({"np", "numpy"} & words) and "torch" not in words)
 
     def is_own(self, value: Any) -> bool:
         """Whether the learner's code defines it."""
@@ -159,7 +159,7 @@ class Learner:
                 if isinstance(getattr(value, name, None), types.MethodType) and not name.startswith("__"):
                     self.add(name, getattr(value, name))
             return
-        elif not inspect.isroutine(value) or not self.is_own(value) and piece not in ("loss", "softmax"):
+        elif not inspect.isroutine(value) or (not self.is_own(value) and piece not in ("loss", "softmax")):
             return
         if piece is not None and rank < self.ranks.get(piece, 99):
             self.pieces[piece], self.called[piece], self.ranks[piece] = value, key.removesuffix("()"), rank

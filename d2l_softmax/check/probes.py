@@ -389,7 +389,7 @@ def backward(t: Trial) -> str | None:
     grads["b"] = [g.reshape(-1) for g in found if g.ndim < 2 or 1 in g.shape]
     for part, want in {"W": X.T @ D, "b": D.sum(0)}.items():
         times[part] = next((k for k in (1, 1 / n) for g in grads[part] if close(g, k * want)), None)
-        if times[part] is None or scale < 1 and times[part] < 1:
+        if times[part] is None or (scale < 1 and times[part] < 1):
             raise Wrong(f"d{part}: {differ([*grads[part], None][0], want, n)}", rf"\bd{part}\b|grad_{part}", name)
     if times["W"] != times["b"]:
         raise Wrong("one of dW and db is divided by the number of images, the other is not", r"\bd[Wb]\b.*/", name)

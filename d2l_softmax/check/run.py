@@ -8,8 +8,8 @@ import torch
 from d2l_softmax.check.learner import Learner, Unknown, quiet, run_file
 from d2l_softmax.check.mistakes import at
 from d2l_softmax.check.names import PIECES
-from d2l_softmax.check.steps import PROBES
 from d2l_softmax.check.report import Finding, Report
+from d2l_softmax.check.steps import PROBES
 from d2l_softmax.check.trial import Trial, Wrong
 from d2l_softmax.errors import UserError
 

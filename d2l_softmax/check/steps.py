@@ -1,6 +1,5 @@
 """The probes of what draws, batches, steps and evaluates, and the table of all probes."""
 
-import inspect
 from collections.abc import Callable
 
 import numpy as np

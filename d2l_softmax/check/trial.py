@@ -3,7 +3,6 @@
 import contextlib
 import inspect
 import itertools
-import re
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -45,7 +44,7 @@ def parts(value: Any) -> list[Tensor]:
     """Every number and array that a piece returned, as float64."""
     if isinstance(value, dict):
         return parts(tuple(value.values()))
-    if isinstance(value, tuple) or isinstance(value, list) and any(map(is_array, value)):
+    if isinstance(value, tuple) or (isinstance(value, list) and any(map(is_array, value))):
         return [part for item in value for part in parts(item)]
     with contextlib.suppress(Exception):
         return [torch.as_tensor(value if torch.is_tensor(value) else np.asarray(value)).detach().double().clone()]

@@ -3,7 +3,7 @@
 import argparse
 import textwrap
 
-from d2l_softmax.commands.command_line import Parser, program, run_command
+from d2l_softmax.commands.errors_and_interrupts import Parser, program, run_command
 from d2l_softmax.errors import UserError
 
 EPILOG = """\
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 right, 1 something is wrong, 2 nothing could be checked."""
-    return run_command(program(), lambda: _check(parser().parse_args(arguments)))
+    return run_command(lambda: _check(parser().parse_args(arguments)))
 
 
 def _check(options: argparse.Namespace) -> int:

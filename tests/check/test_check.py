@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mutants import BOOK, CASES, MODULE, MUTANTS
 
 from d2l_softmax.check import check
 from d2l_softmax.commands.check import main
 from d2l_softmax.errors import UserError
-
-from mutants import BOOK, CASES, MODULE, MUTANTS
 
 # The wrong ones of the twenty-four files, and the piece that must be named. The others are right.
 WRONG = {
@@ -153,7 +152,9 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, monkeypatch, capsys, sourc
 
 def test_a_piece_that_raises_is_marked_and_the_rest_goes_on(tmp_path, capsys):
     path = tmp_path / "mine.py"
-    path.write_text(BOOK.replace("return -torch.log(", "return -undefined(").replace("y_hat.argmax(dim=1)", "y_hat.argmax(1)"))
+    path.write_text(
+        BOOK.replace("return -torch.log(", "return -undefined(").replace("y_hat.argmax(dim=1)", "y_hat.argmax(1)")
+    )
     assert main([str(path)]) == 1
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert "cross_entropy ✗ it raises NameError: name 'undefined' is not defined (mine.py:22)" in text
@@ -164,7 +165,10 @@ def test_statuses_and_help():
     here = Path(__file__).resolve().parents[2]
     code = "import sys; sys.argv = ['check.py', '--help']\ntry: import check; from d2l_softmax.commands.check import main; main()\n"
     code += "except SystemExit: pass\nassert 'torch' not in sys.modules"
-    assert "CHECK = " in subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True).stdout
+    assert (
+        "CHECK = "
+        in subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=True).stdout
+    )
     assert main([str(CASES / "case-20.py")]) == 0
     assert main([str(CASES / "case-24.py")]) == 1
     with pytest.raises(UserError):
