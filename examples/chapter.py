@@ -161,10 +161,41 @@ print(caught[0].message)
 print(f"test accuracy {twice[-1].test_accuracy:.4f} instead of {results[-1].test_accuracy:.4f}")
 
 # %% [markdown]
-# And the book's updater is a function of the batch size. Such a function is refused before the first step:
+# And the book's updater is a function of the batch size, called after the gradient of the sum. `train` takes it, too:
+
 
 # %%
-try:
-    train_epoch(net, train_iter, cross_entropy, lambda batch_size: None)
-except TypeError as error:
-    print(error)
+def sgd(params, lr, batch_size):
+    """The book's minibatch stochastic gradient descent."""
+    with torch.no_grad():
+        for param in params:
+            param -= lr * param.grad / batch_size
+            param.grad.zero_()
+
+
+W, b = scratch.init_params(num_inputs, num_outputs, generator=torch.Generator().manual_seed(seed))
+net = scratch.Net(W, b)
+print(train_epoch(net, train_iter, cross_entropy, lambda batch_size: sgd([W, b], lr, batch_size)))
+
+# %% [markdown]
+# ## Is mine right?
+# `check` compares the functions of a notebook with PyTorch, one by one and together:
+
+# %%
+from d2l_softmax.check import check  # noqa: E402
+
+check(globals())
+
+
+# %% [markdown]
+# A copy of `softmax` that adds up the batch instead of the classes is found out:
+
+
+# %%
+def broken_softmax(X):
+    """Softmax with a mistake."""
+    exp = (X - X.amax(dim=0, keepdim=True)).exp()
+    return exp / exp.sum(dim=0, keepdim=True)
+
+
+check(softmax=broken_softmax)

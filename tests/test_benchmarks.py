@@ -96,7 +96,7 @@ def test_missing_data_and_no_rounds_are_one_line(tmp_path, capsys, monkeypatch):
     def unreachable(*_):
         raise DataUnavailableError("no network")
 
-    monkeypatch.setattr("d2l_softmax.data.datasets.fetch", unreachable)
+    monkeypatch.setattr("d2l_softmax.data.datasets.find_or_download", unreachable)
     for benchmark in (speed, sweep):
         for arguments, message in (([], "no network"), (["--rounds", "0"], "--rounds must be a whole number of at")):
             assert benchmark.main(["--data-dir", str(tmp_path), *arguments]) == 2

@@ -9,6 +9,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from PIL import Image
 
 import d2l_softmax
 from d2l_softmax import BatchIterator, load_dataset
-from d2l_softmax.commands import predict, train
+from d2l_softmax.commands import check, predict, train
 from tests.conftest import ROOT
 from tests.processes import PATIENCE
 
@@ -62,8 +63,15 @@ def trained(tmp_path_factory):
 def test_every_command_runs(command, trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
     match shlex.split(command):
+        case ["python", "check.py", file]:
+            assert check.main([str(ROOT / file)]) == 1
+            assert f"```text\n{capsys.readouterr().out}```" in README
         case ["python", "train.py", *arguments]:
-            assert train.main([*arguments, *([] if "--resume" in arguments else SMALL)]) == 0
+            for i, name in enumerate("abcabcabcabc"):
+                Path("FOLDER", name).mkdir(parents=True, exist_ok=True)
+                Image.new("L", (9, 9), 20 * i).save(f"FOLDER/{name}/{i}.png")
+            small = [*SMALL[2:4], *SMALL[6:]] if "FOLDER" in arguments else SMALL
+            assert train.main([*arguments, *([] if "--resume" in arguments else small)]) == 0
             assert "the run: " in capsys.readouterr().out
         case ["python", "predict.py", *arguments]:
             Image.new("L", (28, 28), "white").save("shirt.png")
@@ -138,7 +146,7 @@ def test_the_published_runs_are_those_of_the_results():
 def test_the_speeds_are_those_of_the_results():
     seconds = RESULTS["speed"]["seconds"]
     names = ("manual", "scratch", "concise", "textbook", "TensorDataset", "NumPy", "JAX scan")
-    _, shown, ratios = table(README, "one epoch with evaluation, on two CPU cores")
+    _, shown, ratios = table(PAGES["docs/results.md"], "one epoch with evaluation")
     assert shown[1:] == [f"{seconds[name]:.3f}" for name in names]
     assert ratios[1:] == [f"{seconds['textbook'] / seconds[name]:.0f}×" for name in names]
 

@@ -118,7 +118,7 @@ def test_what_the_user_can_fix_is_one_line(arguments, named, tmp_path, monkeypat
     def unreachable(*_):
         raise DataUnavailableError("no network")
 
-    monkeypatch.setattr("d2l_softmax.data.datasets.fetch", unreachable)
+    monkeypatch.setattr("d2l_softmax.data.datasets.find_or_download", unreachable)
     assert reproduce.main(["--data-dir", str(tmp_path), *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert named in line

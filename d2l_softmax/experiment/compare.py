@@ -37,7 +37,7 @@ class Steps(NamedTuple):
     """The largest difference between any two modes after two steps from the same weights, and of their losses there.
 
     weights: of an entry of W or b.
-    loss: of the loss of an image.
+    loss: of the mean loss of the images of both.
     allowed_weights, allowed_loss: what rounding explains.
     size: the largest change of an entry of W or b in these steps.
     """
@@ -172,7 +172,7 @@ def _two_steps(runs: dict[str, Run]) -> Steps:
         learner.b.copy_(b)
         with torch.no_grad():
             logits = learner.net(X)
-            losses.append(learner.loss(logits, y).expand(len(y)))
+            losses.append(learner.loss(logits, y).mean())
         train_epoch(learner.net, batches, learner.loss, learner.updater, learner.backward)
         weights.append(torch.cat([learner.W, learner.b[None]]))
     start, end = torch.cat([W, b[None]]), weights[0]

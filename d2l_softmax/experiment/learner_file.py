@@ -57,7 +57,7 @@ def build(
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device or "cpu"):
-            file = LearnersFile(run_file(path), path)
+            file = LearnersFile(run_file(path), path, {}, {})
     finally:
         torch.set_default_dtype(before)
     pieces = file.pieces
