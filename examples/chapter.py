@@ -19,6 +19,7 @@ from torch import nn
 if Path.cwd().name == "examples":  # where Jupyter starts this notebook in a checkout
     os.chdir("..")
 from d2l_softmax import BatchIterator, concise, cross_entropy, load_dataset, scratch, softmax, train, train_epoch
+from d2l_softmax.check import check
 from d2l_softmax.record import pictures
 
 # %matplotlib inline
@@ -182,8 +183,6 @@ print(train_epoch(net, train_iter, cross_entropy, lambda batch_size: sgd([W, b],
 # `check` compares the functions of a notebook with PyTorch, one by one and together:
 
 # %%
-from d2l_softmax.check import check  # noqa: E402
-
 check(globals())
 
 

@@ -186,9 +186,9 @@ def loss_ways(t: Trial, n: int) -> Iterator[Way]:
     """A loss of what the net returns, or of images, with labels as indices or one-hot; made of p, log p and labels."""
     # CrossEntropyLoss is right for log-probabilities, too, but its gradient is that by logits.
     forms = sorted(OUTPUTS, key=lambda form: form != "probabilities" or t.facts.get("net") != form)
-    for form, one_hot, T in itertools.product(
-        forms, (False, True), {t.facts.get("columns", False), "net" not in t.facts}
-    ):
+    # Once the net is known to lay out its images in rows or in columns, the loss is given the same.
+    layouts = {t.facts.get("columns", False)} if "net" in t.facts else {False, True}
+    for form, one_hot, T in itertools.product(forms, (False, True), layouts):
         turn = (lambda a: a.T) if T else (lambda a: a)
 
         def inputs(v: dict, form: str = form, turn: Callable = turn) -> tuple:
