@@ -145,7 +145,7 @@ def test_the_published_runs_are_those_of_the_results():
 
 def test_the_speeds_are_those_of_the_results():
     seconds = RESULTS["speed"]["seconds"]
-    names = ("manual", "scratch", "concise", "textbook", "TensorDataset", "NumPy", "JAX scan")
+    names = ("manual", "scratch", "concise", "textbook", "TensorDataset", "NumPy", "floor")
     _, shown, ratios = table(PAGES["docs/results.md"], "one epoch with evaluation")
     assert shown[1:] == [f"{seconds[name]:.3f}" for name in names]
     assert ratios[1:] == [f"{seconds['textbook'] / seconds[name]:.0f}×" for name in names]
