@@ -183,7 +183,7 @@ print(train_epoch(net, train_iter, cross_entropy, lambda batch_size: sgd([W, b],
 # `check` compares the functions of a notebook with PyTorch, one by one and together:
 
 # %%
-check(globals())
+print(check(globals()))
 
 
 # %% [markdown]
@@ -197,4 +197,4 @@ def broken_softmax(X):
     return exp / exp.sum(dim=0, keepdim=True)
 
 
-check(softmax=broken_softmax)
+print(check(softmax=broken_softmax))
