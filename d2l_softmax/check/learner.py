@@ -156,7 +156,7 @@ class Learner:
             piece = "updater"
         elif methods:
             for name in methods:
-                if inspect.isfunction(methods[name]) and not name.startswith("__"):
+                if isinstance(methods[name], types.FunctionType) and not name.startswith("__"):
                     self.add(name, getattr(value, name))
             return
         elif not inspect.isroutine(value) or (not self.is_own(value) and piece not in ("loss", "softmax")):

@@ -35,7 +35,7 @@ ROLES = {
     "n": "batch_size bs n m num_samples size batchsize num batch count n_samples batch_len num_examples",
     "params": "params parameters weights_and_biases ps theta weights p",
     "grads": "grads gradients gs grad g gradient",
-    "net": "net model network layer f forward linear clf classifier module predict",
+    "net": "net model network layer layers f forward linear clf classifier module predict",
     "loss": "loss criterion loss_fn loss_func loss_function cross_entropy ce lossfn objective loss_f",
     "updater": "updater optimizer opt trainer optim optimiser update sgd",
     "data": "data_iter train_iter test_iter loader dataloader data_loader train_loader test_loader batches iterator "

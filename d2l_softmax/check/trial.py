@@ -16,6 +16,7 @@ from d2l_softmax.check.learner import Learner, Unknown, arrays, bind, is_array
 from d2l_softmax.check.names import ROLES
 
 LR = 0.1
+COLUMNS = 6  # the layout of `Trial.ways` with a column for each image
 OUTPUTS = {
     "logits": lambda Z: Z,
     "probabilities": lambda Z: Z.softmax(1),
@@ -153,7 +154,8 @@ class Trial:
     def arguments(self, piece: str, order: str, values: dict[str, Any]) -> tuple[Any, dict, bool]:
         """The function of a piece and its arguments."""
         f = self.box[piece]
-        f = f if callable(f) else getattr(f, "forward", None) or f.step
+        if not callable(f) or (hasattr(f, "forward") and not isinstance(f, torch.nn.Module)):
+            f = getattr(f, "forward", None) or f.step
         if isinstance(f, types.BuiltinFunctionType):
             raise Unknown("not checked: it is PyTorch's own")
         sizes = {"classes": self.classes, "features": self.features, "lr": LR, "reg": 0.05, "dim": 1}
@@ -320,5 +322,5 @@ def write(a: Any, value: Tensor) -> None:
 def roles_of(t: Trial, piece: str) -> set[str]:
     """The roles that the names of a piece's parameters can stand for."""
     f = t.box[piece]
-    names = {name.lower().strip("_") for name in inspect.signature(f if callable(f) else f.forward).parameters}
+    names = {name.lower().strip("_") for name in inspect.signature(getattr(f, "forward", f)).parameters}
     return {role for role, known in ROLES.items() if known & names}
