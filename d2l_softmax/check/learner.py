@@ -37,7 +37,7 @@ def is_array(value: Any) -> bool:
     return torch.is_tensor(value) and value.is_floating_point()
 
 
-def arrays(root: Any, name: str = "", depth: int = 5, seen: set | None = None) -> Iterator[tuple[str, Any]]:
+def arrays(root: Any, name: str = "", depth: int = 8, seen: set | None = None) -> Iterator[tuple[str, Any]]:
     """Yield every array that an object holds, with the name it has there."""
     seen = set() if seen is None else seen
     if id(root) in seen or depth < 0 or isinstance(root, type | types.ModuleType | types.FunctionType):
@@ -119,9 +119,14 @@ class Learner:
                 if self.is_own(value) and isinstance(value, type) and not any(type(v) is value for v in own.values()):
                     with contextlib.suppress(Exception):
                         sizes = {"features": 784, "classes": 10, "lr": 0.1, "seed": 0, **made}
-                        own[f"{key}()"] = value(**bind(value, sizes, "features classes")[0])
-                        if held := [a for _, a in arrays(vars(own[f"{key}()"])) if a.ndim == 2]:
-                            made = {"net": own[f"{key}()"], "params": held}
+                        instance = own[f"{key}()"] = value(**bind(value, sizes, "features classes")[0])
+                        if held := [a for _, a in arrays(vars(instance)) if a.ndim == 2]:
+                            made = {"net": instance, "params": held}
+            for value in own.values():
+                if isinstance(value, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, value.parameters())):
+                    # The first images give a lazy layer its weights.
+                    with contextlib.suppress(Exception):
+                        value(torch.zeros(2, 1, 28, 28))
         for key, value in (given or own).items():
             self.add(key, value)
         f = self.pieces.get("sgd")
@@ -131,10 +136,17 @@ class Learner:
             # A step without parameters to change is an updater.
             for held in (self.pieces, self.called):
                 held.setdefault("updater", held.pop("sgd"))
-        self.tensors = [(n, a) for n, a in arrays(own) if torch.is_tensor(a)]
-        words = {word for f in self.functions() for word in names_in(f.__code__)}
+        held = [
+            dict(zip(f.__code__.co_freevars, map(contents, f.__closure__ or ()), strict=True))
+            for f in self.functions()
+        ]
+        self.tensors = [(n, a) for names in [own, *held] for n, a in arrays(names) if torch.is_tensor(a)]
+        self.words = words = {word for f in self.functions() for word in names_in(f.__code__)}
         kinds = {torch.is_tensor(a) for _, a in arrays([own.get("W"), own.get("w"), *self.pieces.values()])}
         self.numpy = kinds == {False} or (not kinds and bool({"np", "numpy"} & words) and "torch" not in words)
+        learns = isinstance(self.pieces.get("net"), torch.nn.Module) or any(a.requires_grad for _, a in self.tensors)
+        # Whether the gradient comes from autograd, not from the learner's own formula.
+        self.autograd = not self.numpy and (learns or bool({"backward", "grad", "requires_grad"} & words))
 
     def is_own(self, value: Any) -> bool:
         """Whether the learner's code defines it."""
@@ -144,8 +156,11 @@ class Learner:
         """Take what a name holds for a piece, if name or kind say so; of several, the first name in the table."""
         methods = {} if isinstance(value, type) or not self.is_own(type(value)) else vars(type(value))
         piece = self.names.get(key) or next((p for p, names in PIECES.items() if plain(key) in names), None)
-        rank = PIECES[piece].index(plain(key)) if piece and plain(key) in PIECES[piece] else -1
+        rank = PIECES[piece].index(plain(key)) + (plain(key) != key) / 2 if piece and key not in self.names else -1
         if isinstance(value, torch.nn.Module):
+            for name in set(methods) - {"forward"}:
+                if inspect.isfunction(methods[name]) and not name.startswith("__"):
+                    self.add(name, getattr(value, name))
             piece = "loss" if isinstance(value, torch.nn.modules.loss._Loss) or piece == "loss" else "net"
         elif isinstance(value, torch.optim.Optimizer):
             piece = "updater"

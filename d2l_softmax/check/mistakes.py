@@ -100,6 +100,11 @@ GRADIENTS = {
     "1 is subtracted from every column: subtract it from the label's alone": lambda p, Y: p - 1,
 }
 
+TOO_LARGE = (
+    "dW and db are n times those of the loss for n images, 7 times for 7: the loss is a mean, so divide them by the "
+    "number of images, too"
+)
+
 # what dW has of c × W where the loss has the penalty c × sum of W²
 PENALTY = {
     "half of the penalty's derivative is missing: that of c W² is 2 c W": 1,

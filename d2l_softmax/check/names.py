@@ -33,7 +33,7 @@ ROLES = {
     "prediction logit log_probs logp x input inputs probability ypred s zs score h log_p p_hat pr proba y_prob phat",
     "lr": "lr learning_rate eta alpha step_size rate",
     "n": "batch_size bs n m num_samples size batchsize num batch count n_samples batch_len num_examples",
-    "params": "params parameters weights_and_biases ps theta weights p",
+    "params": "params parameters weights_and_biases ps weights",
     "grads": "grads gradients gs grad g gradient",
     "net": "net model network layer layers f forward linear clf classifier module predict",
     "loss": "loss criterion loss_fn loss_func loss_function cross_entropy ce lossfn objective loss_f",
@@ -54,7 +54,7 @@ ROLES = {
     "test": "test_iter test_data test_loader valid_loader val_iter val_loader",
 }
 ROLES = {role: set(names.split()) for role, names in ROLES.items()}
-BEFORE = r"^(my|compute|calc|calculate|get|do|run|the|make)_"
+BEFORE = r"^(my|compute|calc|calculate|get|do|run|the)_"
 AFTER = r"_(fn|func|ch3|function|np|numpy|torch|scratch|manual|batch|stable|naive|v)$|\(\)$|_?\d+$"
 
 

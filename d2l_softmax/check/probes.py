@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from d2l_softmax.check.epoch import run
 from d2l_softmax.check.learner import Unknown, arrays
-from d2l_softmax.check.mistakes import ACCURACY, GRADIENTS, LOSS, NET, PENALTY, SOFTMAX, at, hot
+from d2l_softmax.check.mistakes import ACCURACY, GRADIENTS, LOSS, NET, PENALTY, SOFTMAX, TOO_LARGE, at, hot
 from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.trial import COLUMNS, CUTS, OUTPUTS, Trial, Way, Wrong, close, differ, first, parts, roles_of
 
@@ -138,7 +138,7 @@ def net(t: Trial) -> str:
         parameters(t, t.module)
         t.module.eval()
     t.set_weights()
-    if not t.mine and "W" not in roles_of(t, "net"):
+    if not t.mine and not {"W", "params"} & roles_of(t, "net"):
         raise Unknown("not checked: its W and b were not found")
     if t.hidden:
         values = next(t.ways(7, False)).values
@@ -174,7 +174,18 @@ def net(t: Trial) -> str:
                 "Write X.reshape(-1, features)",
                 r"reshape|view",
             )
-    if t.autograd and not t.call("net", "X W b", **next(ways(7)).values).requires_grad:
+    if t.facts["net"] != "logits" and "at a time" not in form:
+        t.set_weights(300.0)
+        values = next(ways(7)).values
+        got = first(t.call("net", "X W b", **values | {"W": 300 * values["W"]}))
+        if got.isnan().any():
+            raise Wrong(
+                f"right for small logits, but {int(got.isnan().sum())} of {got.numel()} values are nan for logits of some "
+                "hundreds: exp overflows. Subtract each row's own maximum before exp, which cancels out",
+                "exp",
+            )
+        t.set_weights()
+    if t.autograd and t.mine and not t.call("net", "X W b", **next(ways(7)).values).requires_grad:
         raise Wrong("no gradient reaches W and b: .detach(), .data or no_grad cuts them off", CUTS)
     return f"returns {form}"
 
@@ -209,6 +220,10 @@ def loss_ways(t: Trial, n: int) -> Iterator[Way]:
 
         values = {"out": turn(OUTPUTS[form](t.Z[:n])), "y": turn(t.Y[:n]) if one_hot else t.y[:n]}
         yield Way((form, one_hot, T), values, inputs)
+        if one_hot and "y" not in roles_of(t, "loss"):
+            # cross_entropy(p, q), p being what is true
+            swapped = {"out": values["y"], "y": values["out"]}
+            yield Way((form, one_hot, T), swapped, lambda v, inputs=inputs: inputs({"out": v["y"]}))
     for way in t.ways(n):
         Z = t.logits(way.inputs(way.values)[0])
         yield Way(way.label, way.values, lambda v, Z=Z: (Z.softmax(1), Z.log_softmax(1), t.y[:n]))
@@ -327,6 +342,8 @@ def gradients(t: Trial) -> str:
     def take(part: str, value: Any) -> Tensor | None:
         """Pick dW, as (features, classes), or db from what is returned in any order."""
         found = parts(value)
+        rows = t.W.shape[0]
+        found = [a[:rows] if a.shape == (rows + 1, t.classes) else a for a in found]
         dW = next((a for a in found if a.ndim == 2 and a.numel() == t.W.numel()), None)
         if part == "W":
             return dW if dW is None or dW.shape == t.W.shape else dW.T
@@ -361,8 +378,11 @@ def gradients(t: Trial) -> str:
         raise Wrong(f"dW is {notes['W']} over the images, but db {notes['b']}", r"\bdb\b")
     if t.facts.get("reduction") == "their sum" and notes["W"] == "a mean" and c:
         raise Wrong("it is the derivative of the mean of the losses and the penalty, but the loss adds the losses up")
-    # A step that divides makes this right.
+    # A step that divides makes this right, which only an epoch shows.
     t.facts["too_large"] = t.facts.get("reduction") == "their mean" and notes["W"] == "a sum"
+    divided = "train_epoch" in t.box or ("sgd" in t.box and "n" in roles_of(t, "sgd"))
+    if t.facts["too_large"] and not divided:
+        raise Wrong(TOO_LARGE, "return")
     return f"{notes['W']} over the images"
 
 
@@ -379,8 +399,13 @@ def backward(t: Trial) -> str | None:
     out = t.call("net", "X", **way.values)
 
     def call(f: Callable, *arguments: Any) -> Any:
-        needed = [p for p in inspect.signature(f).parameters.values() if p.default is p.empty]
-        return f(*arguments[: len(needed)])
+        """Call a backward with as many arguments as it needs; a lone one of the loss is the gradient from above, 1."""
+        needed = sum(p.default is p.empty for p in inspect.signature(f).parameters.values())
+        try:
+            return f(*arguments[:needed]) if needed != 1 or len(arguments) == 1 else f(1.0)
+        except Exception as error:
+            error.piece = f"{t.learner.called['net' if f == layer.backward else 'loss']}.backward"
+            raise
 
     t.call("loss", "out y", out=out, y=y)
     for which in ("for 7 images, ", "it is right the first time, but in a second call "):

@@ -1,8 +1,10 @@
 """Run every probe on what a learner has written, and gather what they find."""
 
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from d2l_softmax.check.learner import Learner, Unknown, quiet, run_file
@@ -19,6 +21,8 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
     path = str(namespace) if isinstance(namespace, str | Path) else None
     if path is not None:
         with quiet():
+            # What is drawn without a seed must not make one run of this differ from the next.
+            random.seed(0), np.random.seed(0), torch.manual_seed(0)
             namespace = run_file(path)
     elif namespace is None:
         # The names that the pieces' own functions see.
@@ -71,7 +75,7 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
         say = f"{type(error).__name__}: {error}".split("\n")[0]
         if at_line is None:
             return Finding(shown, "·", f"not checked: {say}")
-        return Finding(shown, "✗", f"it raises {say}", at_line)
+        return Finding(getattr(error, "piece", shown), "✗", f"it raises {say}", at_line)
     return None if note is None else Finding(shown, "✓", note)
 
 

@@ -34,7 +34,7 @@ def data_iter(t: Trial) -> str:
     return ""
 
 
-def init_params(t: Trial) -> str:
+def init_params(t: Trial) -> str | None:
     """The same seed gives the same weights, whatever was drawn before, and another seed gives others."""
     drawn = []
     for state, seed in ((1, 0), (2, 0), (3, 1)):
@@ -48,7 +48,9 @@ def init_params(t: Trial) -> str:
                 "requires_grad",
             )
     W = [parts(weights)[0] for weights in drawn if parts(weights)]
-    if "seed" not in roles_of(t, "init_params") or not W:
+    if not W:
+        return None
+    if "seed" not in roles_of(t, "init_params"):
         return ""
     if not close(W[0], W[1]):
         raise Wrong("the same seed gives other weights the second time: set it first, then draw", "seed")
@@ -75,22 +77,19 @@ def seed(t: Trial) -> None:
 
 def sgd(t: Trial) -> str:
     """One step against the gradient, for every parameter."""
-    n, lr, kinds = 5, 0.5, {}
-    start = {"W": t.give(t.W), "b": t.give(t.b + 0.1)}
+    roles = roles_of(t, "sgd")
+    n, lr, kinds = 5, 0.5 if "lr" in roles else file_lr(t), {}
+    t.set_weights()
+    own = t.mine and not {"params", "W"} & roles
+    start = dict(zip("Wb", t.mine, strict=False)) if own else {"W": t.give(t.W), "b": t.give(t.b + 0.1)}
     g = {"W": t.give(t.X[:5].T @ t.Z[:5]), "b": t.give(t.Z[:5].sum(0))}
+    g = {k: g[k].T if g[k].shape == start[k].T.shape else g[k].reshape(start[k].shape) for k in start}
     before, grads = ({k: first(v) for k, v in held.items()} for held in (start, g))
     for k, p in start.items() if t.autograd else ():
         p.requires_grad_()
         p.grad = g[k]
-    values = {
-        "params": [*start.values()],
-        "grads": [*g.values()],
-        "lr": lr,
-        "n": n,
-        "dW": g["W"],
-        "db": g["b"],
-        **start,
-    }
+    values = {"params": [*start.values()], "grads": [*g.values()], "lr": lr, "n": n, **start}
+    values |= {f"d{k}": v for k, v in g.items()}
     try:
         returned = parts(t.call("sgd", "params grads lr n W b dW db", **values))
     except (TypeError, KeyError, IndexError, AttributeError):
@@ -104,10 +103,11 @@ def sgd(t: Trial) -> str:
                 # Where the learner's own epoch raises nothing, the form of our arguments was at fault.
                 run(Trial(t.learner, box))
             raise Unknown("not checked: it takes its arguments in a form of its own; train_epoch shows it") from None
-    for k, p in start.items():
-        now, old, g = first(p), before[k], grads[k]
-        if close(now, old, 0, 1e-9):
-            now = next((r for r in returned if r.shape == old.shape), now)
+    after = dict(zip("Wb", t.own_weights(), strict=False)) if own else start
+    for k in start if own or {"params", "b"} & roles else ("W",):
+        old, g = before[k], grads[k]
+        now = [first(after[k]), *(p for p in parts(values["params"]) + returned if p.shape == old.shape)]
+        now = next((p for p in now if not close(p, old, 0, 1e-9)), old)
         moved, atol = (old - now) / lr, 1e-5
         if not moved.any():
             raise Wrong(
@@ -124,7 +124,7 @@ def sgd(t: Trial) -> str:
         if k not in kinds:
             says = [say for say, f in SGD.items() for m in (n, 1) if close(moved, f(g / m, old, lr, n), 1e-3, atol)]
             raise Wrong(f"{k}: {says[0] if says else 'of the step ' + differ(moved, g / n, n)}", r"lr|-=|\+=")
-    if kinds["W"].split(",")[0] != kinds["b"].split(",")[0]:
+    if len({kind.split(",")[0] for kind in kinds.values()}) > 1:
         raise Wrong(f"it {kinds['W']} for W, but for b it {kinds['b']}", "/")
     t.facts["zeroes"] = not t.autograd or all(p.grad is None or not p.grad.any() for p in start.values())
     return kinds["W"]
@@ -217,7 +217,7 @@ def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
             "dropout is on while it evaluates: call net.eval() before the loop, and net.train() to train again"
         )
     measured = [measure(t, before or [t.W, t.b], k) for k in range(3)]
-    return "returns " + compare_averages(found, measured, measured, must=True)
+    return "returns " + compare_averages(t, found, measured, measured, must=True)
 
 
 def accuracy(t: Trial) -> str:
