@@ -177,7 +177,7 @@ MUTANTS = [
     ),
 ]
 
-# Mistakes in the twelve styles.
+# Mistakes in the other styles.
 MUTANTS += [
     (style(1), "        optimizer.zero_grad()\n", "", "train"),
     (style(1), "    model.train()\n", "    model.eval()\n", "train"),
@@ -265,4 +265,20 @@ MUTANTS += [
     (style(11), "self.x.T @ g", "self.x.T @ g * 2", "layer.backward"),
     (style(12), "optimizer.zero_grad()\n", "optimizer.zero_grad() if n == 0 else None\n", "train_epoch"),
     (style(12), "reduction='none')", "reduction='none') * 2", "loss"),
+    (style(13), "cross_entropy(net(X), y).mean()", "cross_entropy(net(X), y).sum()", "train_epoch"),
+    (style(13), "0.01).requires_grad_(True)", "0.01).requires_grad_(True) * 1", "W"),
+    (style(14), "yield X[chosen], y[chosen]", "yield X[chosen], y[start : start + batch_size]", "data_iter"),
+    (style(14), "range(0, len(X), batch_size)", "range(0, len(X) - batch_size, batch_size)", "data_iter"),
+    (style(14), "d /= len(y)\n", "d /= 1\n", "gradients"),
+    (style(16), "np.dot(dout, self.W.T)", "np.dot(dout, self.W)", "Dense.backward"),
+    (style(17), "/ len(y)", "", "gradient"),
+    (style(19), "Z = Z - Z.max(dim=1, keepdim=True).values\n", "Z = Z - Z.mean()\n", "forward"),
+    (style(19), "P /= len(yb)\n", "P /= 1\n", "fit"),
+    (style(19), "argmax(dim=1)", "argmax(dim=0)", "predict"),
+    (style(22), "optimizer.zero_grad()", "pass", "train"),
+    (style(24), "self.lr * p.grad / batch_size", "self.lr * p.grad", "trainer"),
+    (style(26), "bias - learning_rate * gb", "bias - learning_rate * gb.sum()", "step"),
+    (style(28), "lr, len(y))", "lr, 64)", "train_epoch"),
+    (style(35), "W -= lr * grad_W\n", "W = W + lr * grad_W\n", "gradient_descent"),
+    (style(36), "lr / batch_size * p.grad", "lr / 100 * p.grad", "updater"),
 ]
