@@ -11,9 +11,8 @@ from d2l_softmax.errors import UserError
 
 # A step with less work than this runs on one thread. PyTorch's threads wait for each other by spinning, and where
 # another program needs a core, the thread that is waited for does not run. Measured on 2026-11-25 in manual mode, on
-# two cores that others used now and then: a step of 256·784·10 took 0.9 ms on one thread and 0.8 on two, but 2 and
-# 78 beside two busy processes. One of 2048·784·10, just below this size, took 7 and 5 ms, and 9 and 15 beside them.
-# To be measured again on an idle machine.
+# two cores of an AMD EPYC: a step of 256·784·10 takes 0.67 ms on one thread and 0.59 on two, but 2 and 78 ms beside
+# two busy processes. One of 2048·784·10, just below this size, takes 4.5 and 2.8 ms, and 9 and 15 beside them.
 SMALL_STEP = 2**24
 
 

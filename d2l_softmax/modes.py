@@ -17,3 +17,8 @@ MODES = {
         "manual",
     )
 }
+
+
+def is_own_file(mode: str) -> bool:
+    """Whether a mode is a learner's own file."""
+    return mode.endswith(".py")

@@ -139,7 +139,7 @@ def _means(batches: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Any, Any]:
     return losses.cpu().double().mean(dim=0).tolist(), correct.tolist()
 
 
-class _FunctionUpdater:
+class FunctionUpdater:
     """The book's updater, a function, as an object: it is called after the gradient of the sum of the losses."""
 
     def __init__(self, function: Callable[[int], Any]):
@@ -190,7 +190,7 @@ def train_epoch(
             raise TypeError(
                 f"updater must have zero_grad() and step(), or be a function of batch_size, got {updater!r}"
             )
-        updater = _FunctionUpdater(updater)
+        updater = FunctionUpdater(updater)
         backward = updater.backward
     batches = []
     with train_mode(net, training=True):

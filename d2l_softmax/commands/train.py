@@ -13,7 +13,7 @@ from d2l_softmax.commands.errors_and_interrupts import Parser, interrupted, prog
 from d2l_softmax.data.catalogue import DATASETS, check_dataset
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.settings import CHOICES, SWEPT, Settings, one_of
-from d2l_softmax.modes import MODES
+from d2l_softmax.modes import MODES, is_own_file
 from d2l_softmax.parallel.launch import launched
 from d2l_softmax.record.run_folder import CONFIG
 
@@ -93,7 +93,7 @@ def _dispatch(options: dict) -> int:
     if comparing:
         names = (",".join(MODES) if modes is None else modes).split(",")
     for name in names:
-        if not name.endswith(".py"):
+        if not is_own_file(name):
             one_of("--mode", name, [*MODES, COMPARE])
         elif not Path(name).is_file():
             raise UserError(f"--mode {name}: there is no such file")
@@ -113,7 +113,7 @@ def _dispatch(options: dict) -> int:
             raise UserError(
                 "several values make a sweep, which cannot be combined with --resume or with --mode compare"
             )
-        if names[0].endswith(".py"):
+        if is_own_file(names[0]):
             raise UserError(f"several values make a sweep, which is for the built-in modes, not for {names[0]}")
         _refuse_in_parallel("a sweep")
         settings = [Settings(**combination) for combination in combinations]
@@ -196,7 +196,7 @@ def _summarize_comparison(comparison: "Comparison") -> int:
     if comparison.interrupted:
         return interrupted("what is complete is kept")
     if not comparison.is_the_same:
-        own = [name for name in comparison.modes if name.endswith(".py")]
+        own = list(filter(is_own_file, comparison.modes))
         advice = f"; run `python check.py {own[0]}` to see which piece differs" if own else ""
         print(f"{program()}: {comparison.verdict}{advice}", file=sys.stderr)
         return 1

@@ -12,12 +12,7 @@ from torch import Tensor, nn
 
 from d2l_softmax.errors import UserError
 from d2l_softmax.initialisers import normal
-from d2l_softmax.training import Learner
-
-
-def is_file(mode: str) -> bool:
-    """Whether a mode is a learner's own file."""
-    return mode.endswith(".py")
+from d2l_softmax.training import FunctionUpdater, Learner
 
 
 def checksum(path: str) -> str:
@@ -79,7 +74,7 @@ def build(
     W.copy_(drawn[0].T)
     b.copy_(drawn[1])
     if not (hasattr(updater, "step") and hasattr(updater, "param_groups")):
-        updater = _FunctionUpdater(updater, parameters, file.ns)
+        updater = _FileUpdater(updater, parameters, file.ns)
     if (own := {group["lr"] for group in updater.param_groups}) != {lr}:
         warnings.warn(f"{path} has its own learning rate, {own}: it trains with --lr {lr:g}", stacklevel=2)
     for group in updater.param_groups:
@@ -122,17 +117,16 @@ class _Loss:
 
     def backward(self, net: Any, loss: Any, losses: Tensor) -> None:
         """Leave the gradient in every parameter's `.grad`."""
-        is_function = isinstance(self.updater, _FunctionUpdater)
+        is_function = isinstance(self.updater, FunctionUpdater)
         (self.returned.sum() if is_function else self.returned.mean()).backward()
 
 
-class _FunctionUpdater:
-    """The book's updater, a function of the size of the batch, as an object with a learning rate that can be set."""
+class _FileUpdater(FunctionUpdater):
+    """The book's updater with a learning rate that can be set, and a place in memory that W and b keep."""
 
     def __init__(self, function: Callable, parameters: list[Tensor], names: dict[str, Any]):
-        self.function, self.names = function, names
-        self.param_groups = [{"params": parameters, "lr": names.get("lr")}]
-        self.takes_size = bool(inspect.signature(function).parameters)
+        super().__init__(function if inspect.signature(function).parameters else lambda batch_size: function())
+        self.names, self.param_groups = names, [{"params": parameters, "lr": names.get("lr")}]
 
     def zero_grad(self) -> None:
         """Set the gradients to zero, for an updater that leaves this to the loop."""
@@ -140,10 +134,10 @@ class _FunctionUpdater:
             p.grad = None
 
     def step(self) -> None:
-        """Call the function, and keep the parameters where they are in memory."""
+        """Call the function with the size of this batch."""
         places = [p.detach() for p in self.param_groups[0]["params"]]
         self.names["lr"] = self.param_groups[0]["lr"]
-        self.function(*[self.batch_size] * self.takes_size)
+        super().step()
         for p, place in zip(self.param_groups[0]["params"], places, strict=True):
             p.data = place.copy_(p.detach())
 

@@ -10,6 +10,7 @@ from d2l_softmax.data.catalogue import DATASETS
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.run import Run, data_and_device
 from d2l_softmax.experiment.settings import CHANGEABLE, Settings
+from d2l_softmax.modes import is_own_file
 from d2l_softmax.parallel import distributed
 from d2l_softmax.record.run_folder import CONFIG, read_config
 
@@ -55,8 +56,8 @@ def settings_of(folder: Path, config: dict) -> Settings:
 
 def _continued(folder: Path, settings: Settings, config: dict, given: dict[str, Any]) -> Settings:
     """The settings with what may change, after a check that nothing else does."""
-    if settings.mode.endswith(".py"):
-        if not given.get("mode", "").endswith(".py"):
+    if is_own_file(settings.mode):
+        if not is_own_file(given.get("mode", "")):
             raise UserError(f"{folder} was trained with a file of your own: name it, with --mode {settings.mode}")
         # The file may have moved; the checkpoint knows its checksum.
         settings = replace(settings, mode=given["mode"])

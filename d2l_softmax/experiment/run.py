@@ -20,7 +20,7 @@ from d2l_softmax.experiment.lr_schedule import SCHEDULES
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.initialisers import INITIALISERS
 from d2l_softmax.metrics import EpochResult
-from d2l_softmax.modes import MODES
+from d2l_softmax.modes import MODES, is_own_file
 from d2l_softmax.parallel import distributed
 from d2l_softmax.record import checkpoint
 from d2l_softmax.record.console import EpochTable, batch_bar
@@ -60,7 +60,7 @@ def data_and_device(settings: Settings) -> tuple[Dataset, torch.device]:
 
 def build_learner(settings: Settings, num_inputs: int, num_outputs: int, device: torch.device) -> Learner:
     """Build the learner of the mode."""
-    build = partial(learner_file.build, settings.mode) if settings.mode.endswith(".py") else MODES[settings.mode]
+    build = partial(learner_file.build, settings.mode) if is_own_file(settings.mode) else MODES[settings.mode]
     return build(
         num_inputs,
         num_outputs,
@@ -93,7 +93,7 @@ class Run:
 
     def __init__(self, settings: Settings, dataset: Dataset, device: torch.device, like: "Run | None" = None):
         self.settings, self.device, self.description = settings, device, dataset.description
-        self.mode = learner_file.checksum(settings.mode) if settings.mode.endswith(".py") else settings.mode
+        self.mode = learner_file.checksum(settings.mode) if is_own_file(settings.mode) else settings.mode
         if like is not None:
             self.dataset, self.iterators = like.dataset, like.iterators
         else:

@@ -10,7 +10,7 @@ from typing import Any
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.lr_schedule import SCHEDULES
 from d2l_softmax.initialisers import INITIALISERS
-from d2l_softmax.modes import MODES
+from d2l_softmax.modes import MODES, is_own_file
 
 CHOICES = {
     "mode": tuple(MODES),
@@ -74,7 +74,7 @@ class Settings:
                 raise UserError(f"{option} must be {getattr(setting.type, '__name__', setting.type)}, got {value!r}")
             if isinstance(value, str) and value.encode(errors="ignore").decode() != value:
                 raise UserError(f"{option} must be text in UTF-8, got {value!r}")
-            if name in CHOICES and not (name == "mode" and value.endswith(".py")):
+            if name in CHOICES and not (name == "mode" and is_own_file(value)):
                 one_of(option, value, CHOICES[name])
             allowed, is_allowed = LIMITS.get(name, ("", lambda _: True))
             if not is_allowed(value):

@@ -48,8 +48,9 @@ def sweep(combinations: list[Settings]) -> Sweep:
     try:
         for names in stacks:
             if names is not stacks[0]:
-                # Read again, because of one's own images the seed decides which are for the test.
-                dataset, device = data_and_device(members[names[0]])
+                if members[names[0]].seed != alike.settings.seed:
+                    # Of one's own images, the seed decides which are for the test.
+                    dataset, device = data_and_device(members[names[0]])
                 alike = Run(members[names[0]], dataset, device)
             runs = {name: Run(members[name], dataset, device, like=alike) for name in names}
             _train_together(runs, ended)
@@ -59,7 +60,9 @@ def sweep(combinations: list[Settings]) -> Sweep:
     if first.figures and not ended.interrupted:
         ranking.draw(ended, first.mode)
         if (best := ranking.best(ended)) is not None:
-            run = Run(members[best], *data_and_device(members[best]))
+            if members[best].seed != alike.settings.seed:
+                dataset, device = data_and_device(members[best])
+            run = Run(members[best], dataset, device)
             with run.recording(folder / best, ended.values[best]):
                 run.draw()
     return ended
