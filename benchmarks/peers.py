@@ -7,10 +7,12 @@ import importlib.util
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -100,9 +102,21 @@ def faster(*ways: Epoch) -> Epoch:
     return min(ways, key=seconds)
 
 
-def numpy_loop(dataset: Dataset) -> Epoch:
-    """Forward, backward and update written out in NumPy, with the logits as x W or as (Wᵀ xᵀ)ᵀ."""
-    return faster(*(_numpy_loop(dataset, product) for product in (lambda x, W: x @ W, lambda x, W: (W.T @ x.T).T)))
+def numpy_loop(dataset: Dataset, threads: int | None = None) -> Epoch:
+    """Forward, backward and update written out in NumPy, with the logits as x W or as (Wᵀ xᵀ)ᵀ.
+
+    NumPy has as many threads as it chooses, or the number given.
+    """
+
+    def limited(epoch: Epoch) -> Epoch:
+        def one() -> object:
+            with threadpool_limits(threads):
+                return epoch()
+
+        return one
+
+    products = (lambda x, W: x @ W, lambda x, W: (W.T @ x.T).T)
+    return faster(*(limited(_numpy_loop(dataset, product)) for product in products))
 
 
 def _numpy_loop(dataset: Dataset, product: Callable) -> Epoch:
@@ -252,6 +266,7 @@ PEERS: dict[str, Callable[[Dataset], Epoch]] = {
     "textbook": textbook,
     "TensorDataset": tensor_dataset,
     "NumPy": numpy_loop,
+    "NumPy, 1 thread": partial(numpy_loop, threads=1),
     "JAX scan": jax_scan,
     "SGDClassifier": sgd_classifier,
     "floor": floor,

@@ -64,6 +64,7 @@ def test_every_command_runs(command, trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
     match shlex.split(command):
         case ["python", "check.py", file]:
+            monkeypatch.delenv("COLUMNS", raising=False)
             assert check.main([str(ROOT / file)]) == 1
             assert f"```text\n{capsys.readouterr().out}```" in README
         case ["python", "train.py", *arguments]:
