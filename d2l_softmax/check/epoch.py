@@ -16,6 +16,10 @@ from d2l_softmax.check.mistakes import EPOCH, RETURNS, TOO_LARGE, at
 from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.trial import LR, Packed, Trial, Wrong, close, first, parts, roles_of, write
 
+# Names of what makes steps other than those of gradient descent, and of a penalty.
+OTHER = re.compile(r"(?i)momentum|veloc|^(mu|v|vw|vb|v_w|v_b|beta\d?)$|sched|nesterov|ema|averag|warm")
+PENALTY = re.compile(r"(?i)decay|reg|lam|l2|penal")
+
 Run = list[list[Tensor]]  # W and b before each batch, and at the end
 
 
@@ -28,6 +32,7 @@ class Batches:
     def __init__(self, t: Trial, seen: Callable[[], None] = lambda: None):
         way, y = next(t.ways(10, False)), t.labels(10)
         X, inputs = way.values["X"], way.inputs(way.values)[0]
+        X = inputs if t.facts.get("rows") else X
         sizes = sizes_of(t)
         cuts = [slice(sum(sizes[:k]), sum(sizes[: k + 1])) for k in range(len(sizes))]
         self.data = [(t.give(X[cut] if len(X) == 10 else X[:, cut]), t.give(y[cut])) for cut in cuts]
@@ -141,7 +146,6 @@ def right(t: Trial, reduction: str, kind: str, lr: float, zero: bool = True, sca
     t.set_weights()
     arrange(t, reduction, kind)
     own = "updater" in t.box and t.autograd
-    divides = own and (t.facts.get("updater") if kind == "own" else kind) == "divides"
     if not t.mine:
         t.mine = [t.give(next(t.ways(1, False)).values[k].clone()) for k in "Wb"]
         for p in t.mine if t.autograd else ():
@@ -149,6 +153,8 @@ def right(t: Trial, reduction: str, kind: str, lr: float, zero: bool = True, sca
     if t.module is not None:
         t.module.train()
     snaps, kept, batches = [], [0.0] * len(t.mine), Batches(t)
+    steps = t.objects and hasattr(t.box.get("updater"), "step")  # the learner's own, of a layer's gradients
+    divides = (own or steps) and (t.facts.get("updater") if kind == "own" else kind) == "divides"
     for k, (X, y) in enumerate(batches):
         snaps.append([first(p) for p in t.mine])
         times = float(scale(k, len(y), m or len(batches.data[0][1]), len(batches)) if scale else 1) * (
@@ -160,17 +166,31 @@ def right(t: Trial, reduction: str, kind: str, lr: float, zero: bool = True, sca
         for p, g in zip(t.mine, kept, strict=True):
             if own:
                 p.grad = g.to(p)
-            else:
+            elif not steps:
                 write(p, first(p) - lr * g)
-        if own:
+        if steps:
+            fill(t, X, kept)
+        if own or steps:
             step(t, len(y))
+            t.mine = t.own_weights() if steps else t.mine
     return [*snaps, [first(p) for p in t.mine]]
+
+
+def fill(t: Trial, X: Any, gradients: list[Tensor]) -> None:
+    """Write gradients where a layer object holds its own, which its first backward pass may make."""
+    with contextlib.suppress(Exception):
+        t.box["net"].backward(0 * t.call("net", "X", X=X.T if t.facts.get("rows") else X))
+    for a in t.own_gradients():
+        for p, g in zip(t.mine, gradients, strict=True):
+            if tuple(a.shape) == tuple(p.shape):
+                write(a, g)
 
 
 def gradient(t: Trial, X: Any, inputs: Tensor, y: Tensor) -> list[Tensor]:
     """The gradient of the mean loss of a batch, and of the penalty, by each of the weights."""
     c = t.facts.get("penalty", 0.0)
     if t.autograd and "net" in t.box:
+        X = X.T if t.facts.get("rows") else X
         l = -at(log_p(t, t.call("net", "X W b", X=X, **dict(zip("Wb", t.mine, strict=False)))), y).mean() + (
             c * t.mine[0].square().sum() if c else 0
         )
@@ -230,12 +250,14 @@ def epoch(t: Trial) -> str:
             if parted(own):
                 runs.clear()
                 t.facts["sizes"] = [10]
-    where = parted(own)
-    if where and t.facts.get("decay"):
-        t.facts["penalty"], before = t.facts["decay"], where
-        where = parted(own)
-        if where:
-            t.facts["penalty"], where = 0.0, before
+    where, told = parted(own), t.facts.get("penalty")
+    if where and (not told or any("reg" in roles_of(t, piece) for piece in ("loss", "gradients") if piece in t.box)):
+        # A penalty of its own, which no other piece shows. One that explains the first step is kept.
+        told = t.facts.get("decay") or told or 0.0
+        for c in (*penalties(t), told):
+            t.facts["penalty"] = c
+            if (where := parted(own)) is None:
+                break
     snaps, result, training = runs[own]
     if not all(training):
         raise Wrong(
@@ -264,6 +286,9 @@ def epoch(t: Trial) -> str:
             blame(t, fits, shown, say)
     if fits:
         raise Wrong(f"{shown}: the loss and the updater do not fit together", name="loss + updater")
+    words = {*t.learner.words, *(n for f in t.learner.functions() for n in f.__code__.co_varnames)}
+    if meant := sorted(w for w in words if OTHER.search(w) or (not told and PENALTY.search(w))):
+        raise Unknown(f"not judged: {shown}, which {meant[0]} may be meant to do")
     raise Wrong(
         f"{shown}. The pieces are right one by one, so look at how they are called", r"backward|step|updater|-="
     )
@@ -283,6 +308,8 @@ def blame(t: Trial, fits: bool, shown: str, say: str) -> None:
         say = "the gradients of earlier batches are added: set them to 0 after each step"
     elif fits and "sum" in say and dividing and t.facts.get("updater") == "plain":
         name, say = called[dividing], "it gets batch_size and does not divide by it"
+    elif "twice" in say and not t.autograd and {"gradients", "sgd"} <= set(t.box):
+        name = f"{called['gradients']} + {called['sgd']}"
     elif fits and t.facts.get("reduction") != "one loss per image":
         name = "loss + updater"
         if "twice" in say:
@@ -303,6 +330,16 @@ def decay(mine: Run, theirs: Run, lr: float) -> float:
     W, extra = theirs[0][0], theirs[1][0] - mine[1][0]
     k = float((extra * W).sum() / W.square().sum())
     return k / 2 / lr if k > 1e-9 and close(extra, k * W, 2e-2, 1e-6) else 0.0
+
+
+def penalties(t: Trial) -> list[float]:
+    """The factors c of a penalty c Σ W², or c/2 Σ W², that the learner's numbers may stand for."""
+    functions = list(t.learner.functions())
+    own = [vars(v) for v in t.learner.ns.values() if t.learner.is_own(type(v)) and hasattr(v, "__dict__")]
+    held = [n for names in [t.learner.ns, *own] for n in names.values()]
+    held += [n for f in functions for n in (*f.__code__.co_consts, *(f.__defaults__ or ()))]
+    numbers = sorted({n for n in held if type(n) is float and 0 < n < 1})
+    return [c for n in numbers for c in (n / 2, n)]
 
 
 def returns(t: Trial, snaps: Run, result: Any) -> None:

@@ -59,7 +59,10 @@ def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bo
     default, or gets the next role of `order` that is left.
     """
     arguments, waiting, left = {}, [], list(values)
-    for p in inspect.signature(getattr(f, "forward", f) if isinstance(f, torch.nn.Module) else f).parameters.values():
+    parameters = inspect.signature(f.forward if isinstance(f, torch.nn.Module) else f).parameters.values()
+    if parameters and all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+        raise Unknown("not checked: its parameters have no names")
+    for p in parameters:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             continue
         role = next((role for role in left if p.name.lower().strip("_") in ROLES[role]), None)
@@ -169,12 +172,14 @@ class Learner:
             piece = "net" if weights else "loss" if len(inspect.signature(value.forward).parameters) > 1 else None
         elif "step" in methods:
             piece = "updater"
-        elif methods:
+        elif methods and not (piece and "__call__" in methods):
             for name in methods:
                 if isinstance(methods[name], types.FunctionType) and not name.startswith("__"):
                     self.add(name, getattr(value, name))
             return
-        elif not inspect.isroutine(value) or (not self.is_own(value) and piece not in ("loss", "softmax")):
+        elif not (inspect.isroutine(value) or methods) or (
+            not methods and not self.is_own(value) and piece not in ("loss", "softmax")
+        ):
             return
         if piece is not None and rank < self.ranks.get(piece, 99):
             self.pieces[piece], self.called[piece], self.ranks[piece] = value, key.removesuffix("()"), rank

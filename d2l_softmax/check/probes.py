@@ -396,6 +396,7 @@ def backward(t: Trial) -> str | None:
     n, scale, p = 7, 1 / 7 if t.facts.get("reduction") == "their mean" else 1.0, t.logits(X).softmax(1)
     Y, criterion, layer = hot(t.Z, y), t.box["loss"], t.box["net"]
     D = (p - Y) * scale
+    turn = (lambda a: a.T if a is not None and a.ndim == 2 else a) if t.facts.get("columns") else (lambda a: a)
     out = t.call("net", "X", **way.values)
 
     def call(f: Callable, *arguments: Any) -> Any:
@@ -409,7 +410,7 @@ def backward(t: Trial) -> str | None:
 
     t.call("loss", "out y", out=out, y=y)
     for which in ("for 7 images, ", "it is right the first time, but in a second call "):
-        got = first(call(criterion.backward, out, t.give(y))) if hasattr(criterion, "backward") else D
+        got = turn(first(call(criterion.backward, out, t.give(y)))) if hasattr(criterion, "backward") else D
         if not close(got, D):
             says = [say for say, f in GRADIENTS.items() if close(got, f(p, Y) * scale)]
             say = says[0] if says else differ(got, D, n)
@@ -420,8 +421,8 @@ def backward(t: Trial) -> str | None:
     if hasattr(layer, "zero_grad"):
         layer.zero_grad()
     t.call("loss", "out y", out=out, y=y)
-    returned, name, times = parts(call(layer.backward, t.give(D))), f"{t.learner.called['net']}.backward", {}
-    found = [first(a) for a in gradients_in(t)] + returned
+    returned, name, times = parts(call(layer.backward, t.give(turn(D)))), f"{t.learner.called['net']}.backward", {}
+    found = [first(a) for a in t.own_gradients()] + returned
     grads = {"W": [g if g.shape == t.W.shape else g.T for g in found if g.ndim == 2 and g.numel() == t.W.numel()]}
     grads["b"] = [g.reshape(-1) for g in found if g.ndim < 2 or 1 in g.shape]
     for part, want in {"W": X.T @ D, "b": D.sum(0)}.items():
@@ -430,16 +431,10 @@ def backward(t: Trial) -> str | None:
             raise Wrong(f"d{part}: {differ([*grads[part], None][0], want, n)}", rf"\bd{part}\b|grad_{part}", name)
     if times["W"] != times["b"]:
         raise Wrong("one of dW and db is divided by the number of images, the other is not", r"\bd[Wb]\b.*/", name)
-    back = [g for g in returned if g.shape == X.shape]
+    back = [turn(g) for g in returned if turn(g).shape == X.shape]
     if back and not close(back[0], D @ t.W.T):
         raise Wrong(f"the gradient by X that it returns is wrong: {differ(back[0], D @ t.W.T)}", "return", name)
     return ""
-
-
-def gradients_in(t: Trial) -> list[Any]:
-    """The arrays that a layer object holds besides W and b."""
-    mine = t.own_weights()
-    return [a for _, a in arrays(vars(t.box["net"])) if a.size != t.features and not any(a is m for m in mine)]
 
 
 def accuracy(t: Trial) -> str:

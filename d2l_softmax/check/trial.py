@@ -141,6 +141,11 @@ class Trial:
         biases = [a for n, a in found if a.ndim and max(a.shape) in sizes and a.nbytes == max(a.shape) * a.itemsize]
         return weights + biases[: max(1, len(weights))] if weights else []
 
+    def own_gradients(self) -> list[Any]:
+        """The arrays that a layer object holds besides W and b."""
+        held = [a for _, a in arrays(vars(self.box["net"])) if a.size != self.features]
+        return [a for a in held if not any(a is m for m in self.mine)]
+
     def has_bias(self) -> bool:
         """Whether there is a bias: the learner's own, or a parameter of that name."""
         if self.mine:
@@ -182,7 +187,7 @@ class Trial:
         """Call a piece with values by role, as `bind` describes."""
         f, arguments, sure = self.arguments(piece, order, values)
         try:
-            return f(**arguments)
+            return apply(f, arguments)
         except Exception as error:
             if sure:
                 raise
@@ -310,7 +315,7 @@ class Trial:
         before = {
             name: first(value) for name, value in arguments.items() if torch.is_tensor(value) or is_array(value)
         }
-        one, two = take(f(**arguments)), None
+        one, two = take(apply(f, arguments)), None
         for name, value in before.items():
             if not close(first(arguments[name]), value, 0, 1e-9):
                 raise Wrong(
@@ -318,7 +323,7 @@ class Trial:
                     f"something else. Make a new one: {name} = {name} / 255, not {name} /= 255",
                     r"[-+*/]=|\]\s*=[^=]|[a-z]_\(|out=",
                 )
-        two = take(f(**arguments))
+        two = take(apply(f, arguments))
         if not close(two, one):
             raise Wrong(f"a second call with the same arguments gives something else: {differ(two, one)}")
         got, want = take(self.call(piece, order, **alone.values)), right(*alone.inputs(alone.values))
@@ -329,7 +334,7 @@ class Trial:
         mine, theirs = self.give(way.values[key]).requires_grad_(), way.values[key].clone().requires_grad_()
         f, arguments, _ = self.arguments(piece, order, way.values | {key: mine.detach().clone().requires_grad_()})
         leaf = next(v for v in arguments.values() if torch.is_tensor(v) and v.requires_grad)
-        raw, want = f(**arguments), right(*way.inputs(way.values | {key: theirs}))
+        raw, want = apply(f, arguments), right(*way.inputs(way.values | {key: theirs}))
         if not torch.is_tensor(raw) or not raw.requires_grad:
             raise Wrong(
                 "no gradient flows through it: .detach(), .data, .item() or torch.tensor(...) cut it off", CUTS
@@ -343,6 +348,12 @@ class Trial:
                 "from autograd, by .detach(), .data or no_grad",
                 CUTS,
             )
+
+
+def apply(f: Callable, arguments: dict[str, Any]) -> Any:
+    """Call by position where that is possible: what wraps a function, such as vmap, may take nothing by name."""
+    bound = inspect.signature(f.forward if isinstance(f, torch.nn.Module) else f).bind(**arguments)
+    return f(*bound.args, **bound.kwargs)
 
 
 def write(a: Any, value: Tensor) -> None:
