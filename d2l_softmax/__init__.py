@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 # change from run to run. It must be set before the first matrix product.
 os.environ.setdefault("MKL_CBWR", "AVX2")
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 # The public names, for editors. They are imported when first used, because `--help` needs none of them.
 if TYPE_CHECKING:
@@ -31,27 +31,21 @@ if TYPE_CHECKING:
     )
 
 _HOME_OF = {
-    "Accumulator": "training",
-    "BatchIterator": "data.batches",
-    "Dataset": "data.datasets",
-    "DivergedError": "training",
-    "EpochResult": "metrics",
-    "Learner": "training",
-    "MODES": "modes",
-    "UserError": "errors",
-    "accuracy": "training",
-    "cross_entropy": "scratch",
-    "cross_entropy_of_probabilities": "scratch",
-    "evaluate": "training",
-    "evaluate_accuracy": "training",
-    "load_data_fashion_mnist": "data.datasets",
-    "load_dataset": "data.datasets",
-    "softmax": "scratch",
-    "train": "training",
-    "train_epoch": "training",
-    "try_gpu": "device",
+    name: module
+    for module, names in {
+        "data.batches": ["BatchIterator"],
+        "data.datasets": ["Dataset", "load_data_fashion_mnist", "load_dataset"],
+        "device": ["try_gpu"],
+        "errors": ["UserError"],
+        "metrics": ["EpochResult"],
+        "modes": ["MODES"],
+        "scratch": ["cross_entropy", "cross_entropy_of_probabilities", "softmax"],
+        "training": ["Accumulator", "DivergedError", "Learner", "accuracy", "evaluate", "evaluate_accuracy"]
+        + ["train", "train_epoch"],
+    }.items()
+    for name in names
 }
-__all__ = list(_HOME_OF)
+__all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str):

@@ -205,7 +205,8 @@ def _summarize_comparison(comparison: "Comparison") -> int:
 
 def _say_where(folder: Path, logdir: Path) -> None:
     """Print where the run, its curves and its pictures are."""
-    print(f"the run:    {folder}\nits curves: tensorboard --logdir {shlex.quote(str(logdir))}")
+    curves = f"tensorboard --logdir {shlex.quote(str(logdir))}  (there, set Smoothing to 0)"
+    print(f"the run:    {folder}\nits curves: {curves}")
     if any(folder.glob("*.png")):
         places = [folder, *sorted({path.parent for path in folder.glob("*/*.png")})]
         print("pictures:   " + "\n            ".join(f"{place}/*.png" for place in places))
