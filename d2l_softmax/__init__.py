@@ -40,8 +40,16 @@ _HOME_OF = {
         "metrics": ["EpochResult"],
         "modes": ["MODES"],
         "scratch": ["cross_entropy", "cross_entropy_of_probabilities", "softmax"],
-        "training": ["Accumulator", "DivergedError", "Learner", "accuracy", "evaluate", "evaluate_accuracy"]
-        + ["train", "train_epoch"],
+        "training": [
+            "Accumulator",
+            "DivergedError",
+            "Learner",
+            "accuracy",
+            "evaluate",
+            "evaluate_accuracy",
+            "train",
+            "train_epoch",
+        ],
     }.items()
     for name in names
 }

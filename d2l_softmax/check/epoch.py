@@ -95,7 +95,11 @@ def run(t: Trial, reduction: str = "own", kind: str = "own") -> tuple[Run, Any, 
     t.set_weights()
     arrange(t, reduction, kind)
     ns, roles, n = t.learner.ns, roles_of(t, "train_epoch"), sizes_of(t)[0]
-    ns |= {name: n for name, v in ns.items() if name.lower() in ROLES["n"] and isinstance(v, int)}
+    own = getattr(getattr(t.box["train_epoch"], "__self__", None), "__dict__", {})
+    for held in (ns, own):
+        # One epoch, with batches of this trial.
+        for role, number in {"n": n, "epochs": 1}.items():
+            held |= {name: number for name, v in held.items() if name.lower() in ROLES[role] and type(v) is int}
     W, b = (t.give(next(t.ways(1, False)).values[k].clone()) for k in "Wb")
     given = t.module is None and ("W" in roles or ("params" in roles and not t.mine))
     held = [W, b][: len(t.mine) or 2] if given else None
@@ -244,7 +248,9 @@ def epoch(t: Trial) -> str:
     if "data" not in roles_of(t, "train_epoch") and {"X", "y"} <= roles_of(t, "train_epoch"):
         # It makes its own batches, perhaps shuffled: one of all images, or each image alone, can be compared.
         t.facts["sizes"] = [10]
-        if "n" not in roles_of(t, "train_epoch") and parted(own):
+        f = t.box["train_epoch"]
+        named = {"n"} & roles_of(t, "train_epoch") or ROLES["n"] & vars(getattr(f, "__self__", f)).keys()
+        if not named and parted(own):
             runs.clear()
             t.facts["sizes"] = [1] * 10
             if parted(own):

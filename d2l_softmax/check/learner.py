@@ -65,7 +65,8 @@ def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bo
     for p in parameters:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             continue
-        role = next((role for role in left if p.name.lower().strip("_") in ROLES[role]), None)
+        name = p.name.lower().strip("_").rstrip("0123456789_")
+        role = next((role for role in left if name in ROLES[role]), None)
         if role is not None:
             arguments[p.name] = values[role]
             left.remove(role)
@@ -112,6 +113,8 @@ class Learner:
         self.facts: dict[str, Any] = {"penalty": told["penalty"]} if "penalty" in told else {}
         self.repairs: dict[str, Any] = {}
         self.pieces: dict[str, Any] = {}
+        # Further versions of a piece, such as softmax_loss_vectorized beside softmax_loss_naive.
+        self.versions: list[tuple[str, str, Any]] = []
         self.called: dict[str, str] = {}
         self.ranks: dict[str, int] = {}
         self.source = Path(path).read_text("utf-8", "replace").splitlines() if path else []
@@ -123,6 +126,8 @@ class Learner:
                     with contextlib.suppress(Exception):
                         sizes = {"features": 784, "classes": 10, "lr": 0.1, "seed": 0, **made}
                         instance = own[f"{key}()"] = value(**bind(value, sizes, "features classes")[0])
+                        if any(v is None for k, v in vars(instance).items() if k.lower() in ROLES["W"]):
+                            del own[f"{key}()"]  # its weights are made when it is trained
                         if held := [a for _, a in arrays(vars(instance)) if a.ndim == 2]:
                             made = {"net": instance, "params": held}
             for value in own.values():
@@ -181,6 +186,9 @@ class Learner:
             not methods and not self.is_own(value) and piece not in ("loss", "softmax")
         ):
             return
+        same_name = piece in ("loss", "gradients") and plain(key) == plain(self.called.get(piece, ""))
+        if same_name and value is not self.pieces[piece]:
+            self.versions.append((piece, key, value))
         if piece is not None and rank < self.ranks.get(piece, 99):
             self.pieces[piece], self.called[piece], self.ranks[piece] = value, key.removesuffix("()"), rank
 

@@ -5,17 +5,18 @@ import re
 PIECES = {
     "softmax": "softmax stable_softmax softmax_stable log_softmax logsoftmax",
     "one_hot": "one_hot onehot to_one_hot to_onehot one_hot_encode one_hot_encoding make_one_hot one_hot_labels encode",
-    "net": "net model network forward predict_proba predict_probabilities scores logits linear layer clf classifier "
+    "net": "net model network forward feedforward feed_forward predict_proba predict_probabilities scores logits linear layer clf classifier "
     "hypothesis linreg predict_probs",
     "loss": "cross_entropy loss criterion loss_fn ce_loss crossentropy cross_entropy_loss nll nll_loss loss_func cost "
     "loss_function softmax_loss softmax_cross_entropy ce objective loss_and_gradients loss_and_grad loss_grad lossfn",
-    "gradients": "gradients gradient grad grads backward backprop loss_gradient gradient_fn grad_fn backward_pass dloss",
+    "gradients": "gradients gradient grad grads backward backprop loss_gradient gradient_fn grad_fn backward_pass dloss back_prop "
+    "back_propagation backpropagation",
     "sgd": "sgd step update sgd_update gradient_step update_params update_parameters gradient_descent update_weights",
     "updater": "updater optimizer trainer optim opt optimiser",
     "accuracy": "accuracy acc num_correct count_correct correct accuracy_score batch_accuracy n_correct score",
     "evaluate_accuracy": "evaluate_accuracy evaluate test eval_accuracy evaluate_accuracy_gpu evaluate_model test_epoch "
     "validate test_accuracy eval_epoch evaluation eval_model test_loop test_model dataset_accuracy",
-    "predict": "predict predict_classes predict_labels predict_class classify",
+    "predict": "predict predictions predict_classes predict_labels predict_class classify",
     "data_iter": "data_iter batches get_batches minibatches iterate_minibatches batch_iter make_batches batch_generator "
     "load_batches create_batches iter_batches next_batch data_loader",
     "init_params": "init_params initialize_parameters initialize init_parameters initialise init init_weights "
@@ -55,7 +56,7 @@ ROLES = {
 }
 ROLES = {role: set(names.split()) for role, names in ROLES.items()}
 BEFORE = r"^(my|compute|calc|calculate|get|do|run|the)_"
-AFTER = r"_(fn|func|ch3|function|np|numpy|torch|scratch|manual|batch|stable|naive|v)$|\(\)$|_?\d+$"
+AFTER = r"_(prop|propagation|fn|func|ch3|function|np|numpy|torch|scratch|manual|batch|stable|naive|vectorized|v)$|\(\)$|_?\d+$"
 
 
 def plain(name: str) -> str:

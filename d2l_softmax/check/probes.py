@@ -71,7 +71,11 @@ def softmax(t: Trial) -> str:
             # A file whose loss is of one image alone has a softmax of one image alone.
             if "at a time" in loss(t):
                 return "of one image at a time"
-        raise
+        if shapes or not in_columns(t):
+            raise
+        note, t.box["softmax"] = "a column for each image", lambda X: f(X.T).T
+        t.facts["softmax"] = note
+        t.judge("softmax", "X", ways, right, SAME, SOFTMAX, single=False)
     except RuntimeError as error:
         if "must match the size" in str(error):
             raise Wrong(f"{error}. Add keepdim=True to the sum or maximum", "sum|max") from error
@@ -89,6 +93,14 @@ def softmax(t: Trial) -> str:
                 "exp",
             )
     return note
+
+
+def in_columns(t: Trial) -> bool:
+    """Whether the biases are a column, so that there is a column for each image."""
+    found: list[Tensor] = [first(a) for a in t.mine]
+    with contextlib.suppress(Exception):
+        found += parts(t.call("init_params", "features classes"))
+    return any(a.shape == (t.classes, 1) for a in found)
 
 
 def one_hot(t: Trial) -> str:
@@ -278,18 +290,20 @@ def penalty(t: Trial) -> float:
     """The factor of an L2 penalty in a loss of W: what W adds to it where all images are 0."""
     found: list[float] = []
     for way in t.ways(7):
-        values, found = way.values | {"X": 0 * way.values["X"]}, []
+        W, values, found = way.values["W"].clone(), way.values | {"X": 0 * way.values["X"]}, []
+        if len(W) > max(t.features, t.classes):
+            W[[0, -1]] = 0  # one of them is a bias
         with contextlib.suppress(Exception):
             for scale in (0.0, 1.0, 2.0):
                 t.set_weights(scale)
-                found.append(float(parts(t.call("loss", "", **values | {"W": scale * values["W"]}))[0]))
+                found.append(float(parts(t.call("loss", "", **values | {"W": scale * W}))[0]))
             break
     t.set_weights()
     if len(found) < 3 or abs(found[1] - found[0]) < 1e-7:
         return 0.0
     if abs((found[2] - found[0]) / (found[1] - found[0]) - 4) > 1e-2:
         raise Unknown("not checked: it adds a penalty on W that is not a multiple of the sum of W²")
-    return (found[1] - found[0]) / float(t.W.square().sum())
+    return (found[1] - found[0]) / float(W.square().sum())
 
 
 def constant_in_log(t: Trial, one_hot: bool, T: bool) -> None:
@@ -339,11 +353,11 @@ def gradients(t: Trial) -> str:
             values = way.values | {"out": out.T if t.facts.get("columns") else out}
             yield Way(way.label, values, lambda v, X=X, y=y: (t.logits(X).softmax(1), hot(t.Z, y), X))
 
-    def take(part: str, value: Any) -> Tensor | None:
-        """Pick dW, as (features, classes), or db from what is returned in any order."""
+    def take(part: str, row: int, value: Any) -> Tensor | None:
+        """Pick dW, as (features, classes) and from a row on, or db from what is returned in any order."""
         found = parts(value)
         rows = t.W.shape[0]
-        found = [a[:rows] if a.shape == (rows + 1, t.classes) else a for a in found]
+        found = [a[row : row + rows] if a.shape == (rows + 1, t.classes) else a for a in found]
         dW = next((a for a in found if a.ndim == 2 and a.numel() == t.W.numel()), None)
         if part == "W":
             return dW if dW is None or dW.shape == t.W.shape else dW.T
@@ -363,10 +377,12 @@ def gradients(t: Trial) -> str:
         if part == "W" and c:
             table |= {say: (lambda p, Y, X, k=k: finish(p - Y, X, True, k)) for say, k in PENALTY.items()}
         errors = []
-        for mean in (True, False):
+        for mean, row in itertools.product((True, False), (0, 1)):
             right = lambda p, Y, X, mean=mean: finish(p - Y, X, mean)  # noqa: E731
             try:
-                label, _ = t.judge("gradients", "W b X y out", ways, right, SAME, table, lambda v, p=part: take(p, v))
+                label, _ = t.judge(
+                    "gradients", "W b X y out", ways, right, SAME, table, lambda v, p=part, row=row: take(p, row, v)
+                )
                 notes[part] = "a mean" if mean else "a sum"
                 break
             except Wrong as wrong:
@@ -468,7 +484,8 @@ def predict(t: Trial) -> str:
         for way in t.ways(n, False):
             Z = t.logits(way.inputs(way.values)[0])
             yield Way("", way.values, lambda v, Z=Z: (Z,))
-        yield Way("", {"out": t.logits(t.X[:n])}, lambda v: (t.logits(t.X[:n]),))
+        Z = t.logits(t.X[:n])
+        yield Way("", {"out": Z.T if t.facts.get("columns") else Z}, lambda v: (Z,))
 
     largest = lambda Z: Z.argmax(1).double() + t.learner.first_label  # noqa: E731
     table = {"it takes the smallest logit: take argmax": lambda Z: largest(-Z)}

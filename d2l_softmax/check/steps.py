@@ -201,7 +201,8 @@ def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
     before = [first(a) for a in t.mine]
     W, b = [*t.mine, t.give(t.W), t.give(t.b)][:2] if len(t.mine) != 1 else (t.mine[0], t.give(t.b))
     values = {"data": Batches(t), "W": W, "b": b} | {k: t.box[k] for k in ("net", "loss") if k in t.box}
-    found = parts(t.call(piece, "net data W b", **values))
+    if not (found := parts(t.call(piece, "net data W b", **values))):
+        raise Unknown("not checked: it returns nothing")
     if not all(map(torch.equal, before, [first(a) for a in t.mine])):
         raise Wrong("it changes the weights: evaluating must not train", r"step|updater|backward|data")
     if is_random(t.module) and any(training):

@@ -178,7 +178,13 @@ class Trial:
             f = getattr(f, "forward", None) or f.step
         if isinstance(f, types.BuiltinFunctionType):
             raise Unknown("not checked: it is PyTorch's own")
-        sizes = {"classes": self.classes, "features": self.features, "lr": LR, "reg": 0.05, "dim": 1}
+        sizes = {
+            "classes": self.classes,
+            "features": self.features,
+            "lr": LR,
+            "reg": self.facts.get("reg", 0.05),
+            "dim": 1,
+        }
         sizes |= {"epochs": 1, "device": "cpu", "seed": 0, "n": len(self.y)}
         given = {k: self.give(v) for k, v in values.items()} | {k: v for k, v in sizes.items() if k not in values}
         return f, *bind(f, given, order)
@@ -366,7 +372,11 @@ def write(a: Any, value: Tensor) -> None:
 
 def roles_of(t: Trial, piece: str) -> set[str]:
     """The roles that the names of a piece's parameters can stand for."""
-    f = t.box[piece]
+    return roles(t.box[piece])
+
+
+def roles(f: Any) -> set[str]:
+    """The roles that the names of a function's parameters can stand for."""
     f = getattr(f, "forward", None) or getattr(f, "step", f)
-    names = {name.lower().strip("_") for name in inspect.signature(f).parameters}
+    names = {name.lower().strip("_").rstrip("0123456789_") for name in inspect.signature(f).parameters}
     return {role for role, known in ROLES.items() if known & names}
