@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from d2l_softmax.check.learner import Unknown
 from d2l_softmax.check.mistakes import EPOCH, RETURNS, TOO_LARGE, at
 from d2l_softmax.check.names import ROLES
-from d2l_softmax.check.trial import LR, Packed, Trial, Wrong, close, first, parts, roles_of, write
+from d2l_softmax.check.trial import LR, Trial, Wrong, close, first, parts, roles_of, write
 
 # Names of what makes steps other than those of gradient descent, and of a penalty.
 OTHER = re.compile(r"(?i)momentum|veloc|^(mu|v|vw|vb|v_w|v_b|beta\d?)$|sched|nesterov|ema|averag|warm")
@@ -65,6 +65,11 @@ def log_p(t: Trial, out: Tensor) -> Tensor:
     return out.log() if t.facts.get("net") == "probabilities" else out.log_softmax(1)
 
 
+def output(value: Any) -> Any:
+    """What a net returns, or the first of several things."""
+    return value[0] if isinstance(value, tuple | list) else value
+
+
 def step(t: Trial, n: int) -> None:
     """Let the learner's updater, which may want the number of images, take a step."""
     f = getattr(t.box["updater"], "step", t.box["updater"])
@@ -102,7 +107,8 @@ def run(t: Trial, reduction: str = "own", kind: str = "own") -> tuple[Run, Any, 
             held |= {name: number for name, v in held.items() if name.lower() in ROLES[role] and type(v) is int}
     W, b = (t.give(next(t.ways(1, False)).values[k].clone()) for k in "Wb")
     given = t.module is None and ("W" in roles or ("params" in roles and not t.mine))
-    held = [W, b][: len(t.mine) or 2] if given else None
+    packed, held = t.packed(W, b) if "params" in roles and not t.mine else (t.mine, [W, b][: len(t.mine) or 2])
+    held = held if given else None
     if not held and not t.mine:
         raise Unknown("not checked: its W and b were not found")
     for p in held if held and t.autograd else ():
@@ -111,7 +117,7 @@ def run(t: Trial, reduction: str = "own", kind: str = "own") -> tuple[Run, Any, 
     current = lambda: [first(a) for a in held or t.own_weights()]  # noqa: E731
     whole = next(t.ways(10, False))
     values = {"data": Batches(t, lambda: snaps.append(current())), "test": Batches(t), "n": n, "W": W, "b": b}
-    values |= {"params": Packed(zip("Wb", held, strict=False)) if held else t.mine}
+    values |= {"params": packed}
     values |= {"X": whole.values["X"], "y": t.labels(10)} if "sizes" in t.facts else {}
     values |= {k: t.box[k] for k in ("net", "loss", "updater") if k in t.box}
     training: list[bool] = []
@@ -195,9 +201,8 @@ def gradient(t: Trial, X: Any, inputs: Tensor, y: Tensor) -> list[Tensor]:
     c = t.facts.get("penalty", 0.0)
     if t.autograd and "net" in t.box:
         X = X.T if t.facts.get("rows") else X
-        l = -at(log_p(t, t.call("net", "X W b", X=X, **dict(zip("Wb", t.mine, strict=False)))), y).mean() + (
-            c * t.mine[0].square().sum() if c else 0
-        )
+        out = output(t.call("net", "X W b", X=X, **dict(zip("Wb", t.mine, strict=False))))
+        l = -at(log_p(t, out), y).mean() + (c * t.mine[0].square().sum() if c else 0)
         return list(torch.autograd.grad(l, t.mine))
     W, *b = (first(p) for p in t.mine)
     turned = W.shape != t.W.shape

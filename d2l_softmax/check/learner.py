@@ -139,7 +139,8 @@ class Learner:
             self.add(key, value)
         f = self.pieces.get("sgd")
         if f and not any(
-            n.lower() in ROLES["params"] | ROLES["W"] | ROLES["grads"] for n in inspect.signature(f).parameters
+            n.lower() in ROLES["params"] | ROLES["W"] | ROLES["grads"] | ROLES["dW"]
+            for n in inspect.signature(f).parameters
         ):
             # A step without parameters to change is an updater.
             for held in (self.pieces, self.called):
@@ -172,10 +173,10 @@ class Learner:
             piece = "loss" if isinstance(value, torch.nn.modules.loss._Loss) or piece == "loss" else "net"
         elif isinstance(value, torch.optim.Optimizer):
             piece = "updater"
-        elif {"forward", "backward"} <= set(methods):
+        elif {"forward", "backward"} <= set(methods) and not {"train_epoch", "train", "fit"} & set(methods):
             weights = [a for _, a in arrays(vars(value)) if a.ndim == 2]
             piece = "net" if weights else "loss" if len(inspect.signature(value.forward).parameters) > 1 else None
-        elif "step" in methods:
+        elif "step" in methods and "forward" not in methods:
             piece = "updater"
         elif methods and not (piece and "__call__" in methods):
             for name in methods:
@@ -186,6 +187,12 @@ class Learner:
             not methods and not self.is_own(value) and piece not in ("loss", "softmax")
         ):
             return
+        if (
+            piece == "loss"
+            and inspect.isfunction(value)
+            and ROLES["updater"] & {*inspect.signature(value).parameters}
+        ):
+            return  # a step with a batch
         same_name = piece in ("loss", "gradients") and plain(key) == plain(self.called.get(piece, ""))
         if same_name and value is not self.pieces[piece]:
             self.versions.append((piece, key, value))

@@ -8,12 +8,13 @@ PIECES = {
     "net": "net model network forward feedforward feed_forward predict_proba predict_probabilities scores logits linear layer clf classifier "
     "hypothesis linreg predict_probs",
     "loss": "cross_entropy loss criterion loss_fn ce_loss crossentropy cross_entropy_loss nll nll_loss loss_func cost "
-    "loss_function softmax_loss softmax_cross_entropy ce objective loss_and_gradients loss_and_grad loss_grad lossfn",
+    "sparse_categorical_crossentropy categorical_crossentropy loss_function softmax_loss softmax_cross_entropy ce objective loss_and_gradients loss_and_grad loss_grad lossfn",
     "gradients": "gradients gradient grad grads backward backprop loss_gradient gradient_fn grad_fn backward_pass dloss back_prop "
     "back_propagation backpropagation",
     "sgd": "sgd step update sgd_update gradient_step update_params update_parameters gradient_descent update_weights",
     "updater": "updater optimizer trainer optim opt optimiser",
-    "accuracy": "accuracy acc num_correct count_correct correct accuracy_score batch_accuracy n_correct score",
+    "accuracy": "accuracy acc num_correct count_correct correct accuracy_score batch_accuracy n_correct score "
+    "sparse_categorical_accuracy categorical_accuracy",
     "evaluate_accuracy": "evaluate_accuracy evaluate test eval_accuracy evaluate_accuracy_gpu evaluate_model test_epoch "
     "validate test_accuracy eval_epoch evaluation eval_model test_loop test_model dataset_accuracy",
     "predict": "predict predictions predict_classes predict_labels predict_class classify",

@@ -122,7 +122,7 @@ def sgd(t: Trial) -> str:
     return kinds["W"]
 
 
-def updater(t: Trial) -> str:
+def updater(t: Trial) -> str | None:
     """It moves every parameter of this net, and all of them by the same multiple of their gradients."""
     u = t.box["updater"]
     if isinstance(u, torch.optim.Optimizer):
@@ -139,7 +139,7 @@ def updater(t: Trial) -> str:
         t.facts["updater"] = "plain"
         return ", ".join([type(u).__name__, *extras])
     if not (t.objects or t.autograd) or not t.mine:
-        return ""
+        return None
     far = {}
     for n in (4, 2):
         with t.learner.sandbox() as box:

@@ -226,9 +226,19 @@ class Trial:
             values["b"] = self.b.reshape(shape[1]) if len(shape) > 1 else self.b
             values |= {
                 "net": self.box.get("net"),
-                "params": Packed(W=self.give(values["W"]), b=self.give(values["b"])),
+                "params": self.packed(self.give(values["W"]), self.give(values["b"]))[0],
             }
             yield Way(key, values, lambda v, s=scale, d=shift, X=X, y=y: (X * s + d, y))
+
+    def packed(self, *weights: Any) -> tuple[Any, list[Any]]:
+        """W and b in one argument, as the learner's own init_params gives them, and the arrays in it."""
+        with contextlib.suppress(Exception):
+            own = self.call("init_params", "features classes")
+            held = [a for _, a in arrays(own)]
+            for a, value in zip(held, weights, strict=True):
+                write(a, first(value).reshape(tuple(a.shape)))
+            return own, held
+        return Packed(zip("Wb", weights, strict=False)), [*weights]
 
     def logits(self, X: Tensor) -> Tensor:
         """X W + b with the weights of this trial."""

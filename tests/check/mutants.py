@@ -291,4 +291,11 @@ MUTANTS += [
     (style(45), "        optimizer.zero_grad()\n", "", "train_loop"),
     (style(46), "(p - self._one_hot(yb)) / len(yb)", "p - self._one_hot(yb)", "fit"),
     (style(47), "grad = Xb.T @ P / m", "grad = Xb.T @ P", "gradient"),
+    (style(48), "v -= self.learning_rate * g", "v += self.learning_rate * g", "train_epoch"),
+    (style(49), "G /= len(y)", "G /= 1", "backward"),
+    (style(49), "self.b -= self.lr * db", "self.b -= self.lr * db.mean()", "step"),
+    (style(51), "p - lr * g for", "p + lr * g for", "update"),
+    (style(52), "        bias.grad.zero_()\n", "", "opt fit"),
+    (style(53), "dW += reg * W", "dW += 2 * reg * W", "compute_gradients"),
+    (style(54), "cost = F.cross_entropy(logits,", "cost = F.cross_entropy(probas,", "train_epoch"),
 ]
