@@ -80,7 +80,7 @@ def step(t: Trial, n: int) -> None:
 
 
 def arrange(t: Trial, reduction: str, kind: str) -> None:
-    """Replace loss and updater by right ones, unless "own": with this reduction, and dividing by batch_size or not."""
+    """Replace loss and updater by right ones, unless "own": with this reduction, dividing by batch_size or not."""
     if reduction != "own":
         reduce = {"none": lambda l: l, "mean": lambda l: l.mean(), "sum": lambda l: l.sum()}[reduction]
         t.learner.put(t.box, "loss", lambda y_hat, y: reduce(-at(log_p(t, y_hat), y if y.ndim == 1 else y.argmax(1))))
@@ -410,8 +410,8 @@ def compare_averages(t: Trial, got: list[Tensor], before: list, after: list, mus
         if close(v, times * torch.as_tensor(wrong(batches)), 2e-4) and not (what == "loss" and "wrong" in say):
             add = "right answers" if what == "accuracy" else "the losses of all images, mean × len(y)"
             raise Wrong(
-                f"its {what} is {float(v):.4f} instead of {float(right):.4f} on batches of 4, 4 and 2 images: {say}. Add "
-                f"up {add}, and len(y), and divide once",
+                f"its {what} is {float(v):.4f} instead of {float(right):.4f} on batches of 4, 4 and 2 images: {say}. "
+                f"Add up {add}, and len(y), and divide once",
                 r"\+=|append|return|mean|/",
             )
     if (must and not any(kinds)) or (not must and not strange and unknown and len(numbers) < 3):

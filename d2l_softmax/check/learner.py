@@ -1,4 +1,4 @@
-"""The learner's code: run once, its pieces found by name, each called by the names of its parameters, on copies only."""
+"""The learner's code: run once, its pieces found by name, called by the names of their parameters, on copies only."""
 
 import contextlib
 import copy
@@ -86,10 +86,13 @@ def quiet() -> Iterator[None]:
     argv, path, folder = sys.argv[:], sys.path[:], os.getcwd()
     try:
         torch.set_num_threads(1)  # the data is small
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            with np.errstate(all="ignore"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                yield
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            stack.enter_context(np.errstate(all="ignore"))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            yield
     finally:
         random.setstate(states[0]), np.random.set_state(states[1]), torch.set_rng_state(states[2])
         torch.set_grad_enabled(modes[0]), torch.set_default_dtype(modes[1]), torch.set_num_threads(modes[2])
@@ -214,7 +217,7 @@ class Learner:
 
     @contextlib.contextmanager
     def sandbox(self) -> Iterator[dict[str, Any]]:
-        """Put copies in the place of everything that names and closures hold, for the block; yield the pieces' copies.
+        """Put copies in the place of all that names and closures hold, for the block; yield the pieces' copies.
 
         All copies share one memo, so that an optimizer still holds the copied net's parameters. A piece that was
         found wrong is replaced by a right one: no other is blamed for it.

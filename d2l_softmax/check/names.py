@@ -4,26 +4,28 @@ import re
 
 PIECES = {
     "softmax": "softmax stable_softmax softmax_stable log_softmax logsoftmax",
-    "one_hot": "one_hot onehot to_one_hot to_onehot one_hot_encode one_hot_encoding make_one_hot one_hot_labels encode",
-    "net": "net model network forward feedforward feed_forward predict_proba predict_probabilities scores logits linear layer clf classifier "
-    "hypothesis linreg predict_probs",
-    "loss": "cross_entropy loss criterion loss_fn ce_loss crossentropy cross_entropy_loss nll nll_loss loss_func cost "
-    "sparse_categorical_crossentropy categorical_crossentropy loss_function softmax_loss softmax_cross_entropy ce objective loss_and_gradients loss_and_grad loss_grad lossfn",
-    "gradients": "gradients gradient grad grads backward backprop loss_gradient gradient_fn grad_fn backward_pass dloss back_prop "
-    "back_propagation backpropagation",
+    "one_hot": "one_hot onehot to_one_hot to_onehot one_hot_encode one_hot_encoding make_one_hot one_hot_labels "
+    "encode",
+    "net": "net model network forward feedforward feed_forward predict_proba predict_probabilities scores logits "
+    "linear layer clf classifier hypothesis linreg predict_probs",
+    "loss": "cross_entropy loss criterion loss_fn ce_loss crossentropy cross_entropy_loss nll nll_loss loss_func "
+    "cost sparse_categorical_crossentropy categorical_crossentropy loss_function softmax_loss softmax_cross_entropy "
+    "ce objective loss_and_gradients loss_and_grad loss_grad lossfn",
+    "gradients": "gradients gradient grad grads backward backprop loss_gradient gradient_fn grad_fn backward_pass "
+    "dloss back_prop back_propagation backpropagation",
     "sgd": "sgd step update sgd_update gradient_step update_params update_parameters gradient_descent update_weights",
     "updater": "updater optimizer trainer optim opt optimiser",
     "accuracy": "accuracy acc num_correct count_correct correct accuracy_score batch_accuracy n_correct score "
     "sparse_categorical_accuracy categorical_accuracy",
-    "evaluate_accuracy": "evaluate_accuracy evaluate test eval_accuracy evaluate_accuracy_gpu evaluate_model test_epoch "
-    "validate test_accuracy eval_epoch evaluation eval_model test_loop test_model dataset_accuracy",
+    "evaluate_accuracy": "evaluate_accuracy evaluate test eval_accuracy evaluate_accuracy_gpu evaluate_model "
+    "test_epoch validate test_accuracy eval_epoch evaluation eval_model test_loop test_model dataset_accuracy",
     "predict": "predict predictions predict_classes predict_labels predict_class classify",
-    "data_iter": "data_iter batches get_batches minibatches iterate_minibatches batch_iter make_batches batch_generator "
-    "load_batches create_batches iter_batches next_batch data_loader",
+    "data_iter": "data_iter batches get_batches minibatches iterate_minibatches batch_iter make_batches "
+    "batch_generator load_batches create_batches iter_batches next_batch data_loader",
     "init_params": "init_params initialize_parameters initialize init_parameters initialise init init_weights "
     "initialize_params get_params make_params",
-    "train_epoch": "train_epoch train_one_epoch epoch run_epoch fit_epoch one_epoch train_loop train fit train_model "
-    "training train_step",
+    "train_epoch": "train_epoch train_one_epoch epoch run_epoch fit_epoch one_epoch train_loop train fit "
+    "train_model training train_step",
 }
 PIECES = {piece: names.split() for piece, names in PIECES.items()}
 ROLES = {
@@ -31,8 +33,9 @@ ROLES = {
     "b": "b bias biases b1",
     "X": "x inputs input images features xs image img imgs xb x_batch batch data batch_x feature pixels z s x_train",
     "y": "y labels label target targets y_true t ys truth true yb y_batch y_gold ytrue idx index t_batch y_train",
-    "out": "y_hat yhat probs p prob probabilities logits scores z o output outputs pred preds predictions y_pred q a "
-    "prediction logit log_probs logp x input inputs probability ypred s zs score h log_p p_hat pr proba y_prob phat",
+    "out": "y_hat yhat probs p prob probabilities logits scores z o output outputs pred preds predictions y_pred q "
+    "a prediction logit log_probs logp x input inputs probability ypred s zs score h log_p p_hat pr proba y_prob "
+    "phat",
     "lr": "lr learning_rate eta alpha step_size rate",
     "n": "batch_size bs n m num_samples size batchsize num batch count n_samples batch_len num_examples",
     "params": "params parameters weights_and_biases ps weights",
@@ -41,13 +44,13 @@ ROLES = {
     "loss": "loss criterion loss_fn loss_func loss_function cross_entropy ce lossfn objective loss_f",
     "updater": "updater optimizer opt trainer optim optimiser update sgd",
     "data": "data_iter train_iter test_iter loader dataloader data_loader train_loader test_loader batches iterator "
-    "iter train_data train_dataloader test_dataloader data dataset train_batches it dl train_dl valid_iter batch_iter "
-    "train_set test_set val_loader val_iter test_data test_dl valid_loader minibatches",
+    "iter train_data train_dataloader test_dataloader data dataset train_batches it dl train_dl valid_iter "
+    "batch_iter train_set test_set val_loader val_iter test_data test_dl valid_loader minibatches",
     "dW": "dw grad_w w_grad gw dweight dweights gradw",
     "db": "db grad_b b_grad gb dbias gradb",
     "epochs": "num_epochs epochs n_epochs epoch num_epoch iterations epoch_idx",
-    "classes": "num_classes n_classes classes num_outputs k c n_class num_labels output_size n_out out_features depth "
-    "output_dim out_dim",
+    "classes": "num_classes n_classes classes num_outputs k c n_class num_labels output_size n_out out_features "
+    "depth output_dim out_dim",
     "features": "num_inputs num_features in_features input_size n_in n_features input_dim d num_pixels in_dim pixels",
     "reg": "reg penalty lambda lam l2 weight_decay wd lambd reg_lambda lmbda",
     "seed": "seed random_state rng_seed",
@@ -57,7 +60,10 @@ ROLES = {
 }
 ROLES = {role: set(names.split()) for role, names in ROLES.items()}
 BEFORE = r"^(my|compute|calc|calculate|get|do|run|the)_"
-AFTER = r"_(prop|propagation|fn|func|ch3|function|np|numpy|torch|scratch|manual|batch|stable|naive|vectorized|v)$|\(\)$|_?\d+$"
+AFTER = (
+    r"_(prop|propagation|fn|func|ch3|function|np|numpy|torch|scratch|manual|batch|stable|naive|vectorized|v)$"
+    r"|\(\)$|_?\d+$"
+)
 
 
 def plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The probes of what computes: softmax, net, loss, gradients, accuracy. Each raises `Wrong`, or returns what it found."""
+"""The probes of what computes: softmax, net, loss, gradients, accuracy. Each raises `Wrong` or returns a note."""
 
 import contextlib
 import inspect
@@ -135,8 +135,8 @@ def weights(t: Trial) -> None:
     for name, a in mine:
         if a.requires_grad and not a.is_leaf:
             raise Wrong(
-                f"{name} is the result of a computation, not a leaf, so {name}.grad stays None and it is never trained. "
-                f"Compute first, then call {name}.requires_grad_()",
+                f"{name} is the result of a computation, not a leaf, so {name}.grad stays None and it is never "
+                f"trained. Compute first, then call {name}.requires_grad_()",
                 name=name,
             )
     frozen = [name for name, a in mine if not a.requires_grad]
@@ -193,8 +193,8 @@ def net(t: Trial) -> str:
         got = first(t.call("net", "X W b", **values | {"W": 300 * values["W"]}))
         if got.isnan().any():
             raise Wrong(
-                f"right for small logits, but {int(got.isnan().sum())} of {got.numel()} values are nan for logits of some "
-                "hundreds: exp overflows. Subtract each row's own maximum before exp, which cancels out",
+                f"right for small logits, but {int(got.isnan().sum())} of {got.numel()} values are nan for logits of "
+                "some hundreds: exp overflows. Subtract each row's own maximum before exp, which cancels out",
                 "exp",
             )
         t.set_weights()
@@ -219,7 +219,7 @@ def parameters(t: Trial, module: torch.nn.Module) -> None:
 
 
 def loss_ways(t: Trial, n: int) -> Iterator[Way]:
-    """A loss of what the net returns, or of images, with labels as indices or one-hot; made of p, log p and labels."""
+    """A loss of what the net returns, or of images, with labels as indices or one-hot: of p, log p and labels."""
     # CrossEntropyLoss is right for log-probabilities, too, but its gradient is that by logits.
     forms = sorted(OUTPUTS, key=lambda form: form != "probabilities" or t.facts.get("net") != form)
     turned = {t.facts["columns"]} if "columns" in t.facts else {False, True}
@@ -280,8 +280,8 @@ def loss(t: Trial) -> str:
         got = first(t.call("loss", "out y", out=turn(Z), y=turn(t.Y) if label[1] else t.y))
         if not close(got, 0 * got, atol=1e-3):
             raise Wrong(
-                f"right for small logits, but {float(got.sum()):.4g} instead of 0 for logits of {int(Z.max())} for the "
-                "right class and 0 for the others: exp overflows. Subtract each row's maximum before exp",
+                f"right for small logits, but {float(got.sum()):.4g} instead of 0 for logits of {int(Z.max())} for "
+                "the right class and 0 for the others: exp overflows. Subtract each row's maximum before exp",
                 "exp",
             )
     return f"takes {form}, returns {reduction}"
@@ -316,10 +316,10 @@ def constant_in_log(t: Trial, one_hot: bool, T: bool) -> None:
     extra = float(torch.exp(-l).sum()) - 1e-4 if l is not None else 0.0
     if 3e-6 < extra < 0.05:
         raise Wrong(
-            f"{float(l.sum()):.4f} instead of 9.2103 for a probability of 0.0001: {extra:.1g} is added to it inside the "
-            "logarithm, or smaller ones are raised to it. The loss is too small, the more so the smaller the "
-            "probability, and so is the gradient. Compute it from logits with log-sum-exp, which needs no constant, or "
-            "take at most 1e-6",
+            f"{float(l.sum()):.4f} instead of 9.2103 for a probability of 0.0001: {extra:.1g} is added to it inside "
+            "the logarithm, or smaller ones are raised to it. The loss is too small, the more so the smaller the "
+            "probability, and so is the gradient. Compute it from logits with log-sum-exp, which needs no constant, "
+            "or take at most 1e-6",
             r"log|clamp|clip",
         )
 
@@ -337,7 +337,8 @@ def net_loss(t: Trial) -> str | None:
     t.facts["passes"] = gets
     say = f"{who} gives {gets}, but {t.learner.called['loss']} takes {takes}"
     if (gets, takes) == ("probabilities", "logits"):
-        say += " and applies softmax again: the loss cannot fall below 1.46, and learning is slow. Remove the first softmax"
+        say += " and applies softmax again: the loss cannot fall below 1.46, and learning is slow. Remove the first"
+        say += " softmax"
     elif gets == "logits":
         say += ": softmax is missing"
     raise Wrong(say, "[sS]oftmax")
@@ -424,7 +425,7 @@ def backward(t: Trial) -> str | None:
     out = t.call("net", "X", **way.values)
 
     def call(f: Callable, *arguments: Any) -> Any:
-        """Call a backward with as many arguments as it needs; a lone one of the loss is the gradient from above, 1."""
+        """Call a backward with as many arguments as it needs; a lone one of the loss is the gradient from above."""
         needed = sum(p.default is p.empty for p in inspect.signature(f).parameters.values())
         try:
             return f(*arguments[:needed]) if needed != 1 or len(arguments) == 1 else f(1.0)
@@ -479,7 +480,8 @@ def accuracy(t: Trial) -> str:
             yield Way("", {"out": Z.argmax(1), "y": y}, inputs)
         for way in t.ways(n):
             X, y = way.inputs(way.values)
-            yield Way("", way.values, lambda v, Z=t.logits(X), y=y: ((Z.argmax(1) == y).double(), Z, y))
+            Z = t.logits(X)
+            yield Way("", way.values, lambda v, Z=Z, y=y: ((Z.argmax(1) == y).double(), Z, y))
 
     return t.judge("accuracy", "out W b X y", ways, lambda hits, Z, y: hits, COUNTS, ACCURACY)[1]
 

@@ -33,8 +33,8 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
     learner = Learner(namespace, path, {**namespace.get("CHECK", {}), **told}, pieces)
     if not learner.pieces:
         raise UserError(
-            f"nothing to check was found in {path or 'these names'}; the names looked for are {', '.join(PIECES)} and the "
-            "like, and `names` says others"
+            f"nothing to check was found in {path or 'these names'}; the names looked for are {', '.join(PIECES)} "
+            "and the like, and `names` says others"
         )
     findings, bad = [], ""
     probes = [(None, *row) for row in PROBES]

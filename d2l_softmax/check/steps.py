@@ -43,8 +43,8 @@ def init_params(t: Trial) -> str | None:
     for a in drawn[0] if isinstance(drawn[0], tuple | list) else ():
         if torch.is_tensor(a) and a.requires_grad and not a.is_leaf:
             raise Wrong(
-                "a weight is the result of a computation, not a leaf, so its grad stays None: compute first, then call "
-                "requires_grad_()",
+                "a weight is the result of a computation, not a leaf, so its grad stays None: compute first, then "
+                "call requires_grad_()",
                 "requires_grad",
             )
     W = [parts(weights)[0] for weights in drawn if parts(weights)]
@@ -166,7 +166,8 @@ def updater(t: Trial) -> str | None:
                 and all(map(torch.equal, after, [first(p) for p in inner.own_weights()]))
             ):
                 raise Wrong(
-                    "a second call moves nothing: an iterator of parameters is exhausted after one. Make a list of them",
+                    "a second call moves nothing: an iterator of parameters is exhausted after one. Make a list of "
+                    "them",
                     r"sgd|step|-=",
                 )
         for name, m in zip("Wb", moved, strict=False):

@@ -360,8 +360,8 @@ class Trial:
         (want * weighting).sum().backward()
         if not close(first(leaf.grad), theirs.grad, 2e-3):
             raise Wrong(
-                f"its value is right, its gradient is not: {differ(first(leaf.grad), theirs.grad)}. A part is cut off "
-                "from autograd, by .detach(), .data or no_grad",
+                f"its value is right, its gradient is not: {differ(first(leaf.grad), theirs.grad)}. A part is cut "
+                "off from autograd, by .detach(), .data or no_grad",
                 CUTS,
             )
 
