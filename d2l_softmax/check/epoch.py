@@ -107,7 +107,7 @@ def run(t: Trial, reduction: str = "own", kind: str = "own") -> tuple[Run, Any, 
             held |= {name: number for name, v in held.items() if name.lower() in ROLES[role] and type(v) is int}
     W, b = (t.give(next(t.ways(1, False)).values[k].clone()) for k in "Wb")
     given = t.module is None and ("W" in roles or ("params" in roles and not t.mine))
-    packed, held = t.packed(W, b) if "params" in roles and not t.mine else (t.mine, [W, b][: len(t.mine) or 2])
+    packed, held = t.packed(W, b) if "params" in roles and not t.mine else (t.container(), [W, b][: len(t.mine) or 2])
     held = held if given else None
     if not held and not t.mine:
         raise Unknown("not checked: its W and b were not found")
@@ -325,7 +325,15 @@ def blame(t: Trial, fits: bool, shown: str, say: str) -> None:
         name = "loss + updater"
         if "twice" in say:
             say += ": the loss is a mean, and sgd divides again. Divide once, in the loss or in sgd"
-    raise Wrong(f"{shown}: {say}".removesuffix(": "), r"zero_grad|updater\(|\.step\(|sgd\(|-=|backward", name)
+    elif "twice" in say:
+        say += ": by a mean, and by the step. Divide once"
+    if "earlier" in say:
+        places = r"zero_grad|backward"
+    elif hasattr(t.box.get("updater"), "step"):
+        places = r"\.step\("
+    else:
+        places = r"(?<![.\w])(updater|sgd|step|update\w*|trainer|opt)\(|-="
+    raise Wrong(f"{shown}: {say}".removesuffix(": "), places, name)
 
 
 def file_lr(t: Trial) -> float:

@@ -75,7 +75,9 @@ def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bo
     rest = [role for role in order.split() if role in left]
     if len(rest) < len(waiting):
         raise Unknown(f"not checked: it is not known what to pass as {', '.join(waiting[len(rest) :])}")
-    return arguments | {n: values[role] for n, role in zip(waiting, rest, strict=False)}, len(waiting) < 2
+    return arguments | {n: values[role] for n, role in zip(waiting, rest, strict=False)}, len(waiting) <= (
+        len(parameters) == 1
+    )
 
 
 @contextlib.contextmanager

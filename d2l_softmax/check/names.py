@@ -46,6 +46,7 @@ ROLES = {
     "data": "data_iter train_iter test_iter loader dataloader data_loader train_loader test_loader batches iterator "
     "iter train_data train_dataloader test_dataloader data dataset train_batches it dl train_dl valid_iter "
     "batch_iter train_set test_set val_loader val_iter test_data test_dl valid_loader minibatches",
+    "cache": "cache caches ctx saved memory",
     "dW": "dw grad_w w_grad gw dweight dweights gradw",
     "db": "db grad_b b_grad gb dbias gradb",
     "epochs": "num_epochs epochs n_epochs epoch num_epoch iterations epoch_idx",

@@ -354,6 +354,9 @@ def gradients(t: Trial) -> str:
             X, y = way.inputs(way.values)
             out = OUTPUTS[form](t.logits(X))
             values = way.values | {"out": out.T if t.facts.get("columns") else out}
+            with contextlib.suppress(Exception):
+                # What a forward pass keeps for the backward pass is the last thing that it returns.
+                values["cache"] = t.call("net", "X W b", **way.values)[-1]
             yield Way(way.label, values, lambda v, X=X, y=y: (t.logits(X).softmax(1), hot(t.Z, y), X))
 
     def take(part: str, row: int, value: Any) -> Tensor | None:

@@ -298,4 +298,8 @@ MUTANTS += [
     (style(52), "        bias.grad.zero_()\n", "", "opt fit"),
     (style(53), "dW += reg * W", "dW += 2 * reg * W", "compute_gradients"),
     (style(54), "cost = F.cross_entropy(logits,", "cost = F.cross_entropy(probas,", "train_epoch"),
+    (style(55), "    dZ /= len(y)\n", "", "backward train_epoch"),
+    (style(55), "dZ.sum(axis=0, keepdims=True)", "dZ.mean(axis=0, keepdims=True)", "backward"),
+    (style(56), "                    param.grad.data.zero_()", "                    pass", "train_ch3"),
+    (style(56), "loss(y_hat, y).sum()", "loss(y_hat, y).mean()", "train_ch3"),
 ]
