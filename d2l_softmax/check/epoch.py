@@ -17,8 +17,8 @@ from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.trial import LR, Trial, Wrong, close, first, parts, roles_of, write
 
 # Names of what makes steps other than those of gradient descent, and of a penalty.
-OTHER = re.compile(r"(?i)momentum|veloc|^(mu|v|vw|vb|v_w|v_b|beta\d?)$|sched|nesterov|ema|averag|warm")
-PENALTY = re.compile(r"(?i)decay|reg|lam|l2|penal")
+OTHER = re.compile(r"(?i)momentum|veloc|^(mu|v|vw|vb|v_w|v_b|beta\d?)$|sched|nesterov|(^|_)ema|averag|warm")
+PENALTY = re.compile(r"(?i)decay|(^|_)reg|regular|lamb|lmb|^lam$|(^|_)l2|penal|^wd$")
 
 Run = list[list[Tensor]]  # W and b before each batch, and at the end
 
@@ -76,7 +76,8 @@ def step(t: Trial, n: int) -> None:
     wanted = [
         p for p in inspect.signature(f).parameters.values() if p.default is p.empty or p.name.lower() in ROLES["n"]
     ]
-    f(*[n] * len(wanted[:1]))
+    with torch.no_grad():  # a loop may be what forbids it, not the updater
+        f(*[n] * len(wanted[:1]))
 
 
 def arrange(t: Trial, reduction: str, kind: str) -> None:

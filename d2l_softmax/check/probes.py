@@ -329,7 +329,8 @@ def net_loss(t: Trial) -> str | None:
     gets, takes, who = t.facts.get("net"), t.facts.get("loss"), t.learner.called["net"]
     if takes in (None, "images") or gets is None:
         return None
-    for out in observe(t, "loss", {"train_epoch": run})[:1]:
+    observed = observe(t, "loss", {"train_epoch": run})[:1]
+    for out in observed:
         passed = kind_of(out.T if t.facts.get("columns") else out)
         gets, who = passed, who if passed == gets else t.learner.called["train_epoch"]
     if gets == takes or (gets, takes) == ("log-probabilities", "logits"):
@@ -341,6 +342,8 @@ def net_loss(t: Trial) -> str | None:
         say += " softmax"
     elif gets == "logits":
         say += ": softmax is missing"
+        if "softmax" in t.box and not observed:
+            raise Unknown(f"not judged: {say}, unless softmax is called between them")
     raise Wrong(say, "[sS]oftmax")
 
 

@@ -302,4 +302,7 @@ MUTANTS += [
     (style(55), "dZ.sum(axis=0, keepdims=True)", "dZ.mean(axis=0, keepdims=True)", "backward"),
     (style(56), "                    param.grad.data.zero_()", "                    pass", "train_ch3"),
     (style(56), "loss(y_hat, y).sum()", "loss(y_hat, y).mean()", "train_ch3"),
+    (style(57), "        optim.zero_grad()\n", "", "fit_epoch"),
+    (style(57), "return [self.W, self.b]", "return [self.W]", "model optim fit_epoch"),
+    (style(58), "grad_b(P, Y)\n", "grad_b(P, Y) * 10\n", "train_epoch"),
 ]
