@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from d2l_softmax.commands.errors_and_interrupts import Parser, interrupted, program, run_command
-from d2l_softmax.data.catalogue import DATASETS, check_dataset
+from d2l_softmax.data.catalogue import DATASETS, find_own
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.settings import CHOICES, SWEPT, Settings, one_of
 from d2l_softmax.modes import MODES, is_own_file
@@ -101,9 +101,8 @@ def _dispatch(options: dict) -> int:
         raise UserError(f"--modes {modes} is for --mode {COMPARE}")
     if "logdir" in options:
         options["logdir"] = os.path.expanduser(options["logdir"])
-    if "dataset" in options or "resume" not in options:
-        check_dataset(options.get("dataset", Settings.dataset), options.get("data_dir", Settings.data_dir))
     if options.get("dataset", Settings.dataset) not in DATASETS:
+        find_own(options["dataset"])
         # A run can be resumed from any folder.
         options["dataset"] = os.path.abspath(os.path.expanduser(options["dataset"]))
     swept = {name: options[name] for name in SWEPT if options.get(name)}

@@ -1,4 +1,4 @@
 """Named data sets in, batches on the device out.
 
-`catalogue.py` and `idx.py` find and read files, `datasets.py` makes a `Dataset` of them, `batches.py` iterates.
+`catalogue.py` and `folders.py` find files, `files.py` reads them, `datasets.py` makes a `Dataset` of them.
 """

@@ -38,8 +38,7 @@ class BatchIterator:
         dtype: of X, a floating-point type.
 
     Raises:
-        ValueError: `batch_size` is below 1, `dtype` is not a floating-point type, the images are not uint8, or the
-            labels are not one integer for each image.
+        ValueError: `batch_size` is below 1, the images are not uint8, or the labels are not one integer for each.
     """
 
     def __init__(
@@ -55,18 +54,13 @@ class BatchIterator:
     ):
         if not hasattr(batch_size, "__index__") or batch_size < 1:
             raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-            raise ValueError(f"dtype must be a floating-point type such as torch.float32, got {dtype!r}")
         # PyTorch shares no memory with arrays that are read-only or reversed.
-        images, labels = (np.array(x) if isinstance(x, np.ndarray) else x for x in (images, labels))
-        images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+        images, labels = (torch.as_tensor(np.array(x) if isinstance(x, np.ndarray) else x) for x in (images, labels))
         if images.dtype != torch.uint8:
             raise ValueError(f"images must be unsigned bytes (uint8), got {images.dtype}")
-        if labels.shape != images.shape[:1]:
-            shapes = f"labels of shape {tuple(labels.shape)} for images of shape {tuple(images.shape)}"
-            raise ValueError(f"labels must have the shape (n,), one for each image, got {shapes}")
-        if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-            raise ValueError(f"labels must be integers, got {labels.dtype}")
+        if labels.shape != images.shape[:1] or labels.is_floating_point():
+            got = f"{labels.dtype} of shape {tuple(labels.shape)} for images of shape {tuple(images.shape)}"
+            raise ValueError(f"labels must be one integer for each image, got {got}")
         device = try_gpu() if device is None else device
         self.images = images.to(device)
         self.labels = labels.to(device, torch.int64)

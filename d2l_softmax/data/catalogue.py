@@ -1,6 +1,5 @@
 """The published data sets: where they are found and what their classes are called."""
 
-import difflib
 import io
 import os
 import shutil
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from d2l_softmax.data.folders import contents, find_four, find_own
+from d2l_softmax.data.folders import ClassFolders, contents, find_data, find_idx
 from d2l_softmax.errors import UserError
 
 # Seconds without an answer or any data after which a mirror is given up.
@@ -33,6 +32,7 @@ class Source(NamedTuple):
     classes: tuple[str, ...]
 
 
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SOURCES = {
     "fashion-mnist": Source(
         "FashionMNIST",
@@ -42,10 +42,7 @@ SOURCES = {
     "mnist": Source(
         "MNIST",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        (
-            *("0 - zero", "1 - one", "2 - two", "3 - three", "4 - four"),
-            *("5 - five", "6 - six", "7 - seven", "8 - eight", "9 - nine"),
-        ),
+        tuple(f"{i} - {word}" for i, word in enumerate(DIGITS)),
     ),
     "kmnist": Source(
         "KMNIST",
@@ -60,40 +57,29 @@ class DataUnavailableError(UserError):
     """The data set is neither on this machine nor available from the network."""
 
 
-def check_dataset(name: str, data_dir: str | Path = "data") -> None:
-    """Refuse, without reading any data, a data set that cannot be found or downloaded.
+def find_own(name: str) -> list[Path] | ClassFolders:
+    """What a folder of one's own holds, as `find_data` says it.
 
     Raises:
-        UserError: there is none of this name, its folder lacks something, or `data_dir` is not a folder.
+        UserError: there is no such folder, or no data set in it.
     """
-    if name in ("auto", *SOURCES):
-        folder = Path(os.path.expanduser(data_dir))
-        nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
-        if not nearest.is_dir():
-            raise UserError(f"the data cannot be in {data_dir}: {nearest} is not a folder")
-    elif name not in DATASETS:
-        if not os.path.isdir(folder := os.path.expanduser(name)):
-            if os.sep in name:
-                raise UserError(
-                    f"there is no folder {name}: if the data of a run have moved, name it with --data-dir"
-                )
-            near = difflib.get_close_matches(name, DATASETS, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(
-                f"unknown data set '{name}': use {', '.join(DATASETS)}, or a folder that has a folder of images for "
-                f"each class, or four IDX files{hint}"
-            )
-        find_own(Path(folder))
+    folder = os.path.expanduser(name)
+    if not os.path.isdir(folder):
+        raise UserError(
+            f"no data set and no folder {name}: use {', '.join(DATASETS)}, or a folder that has four IDX files or a "
+            "folder of images for each class; one that has moved since a run is named with --data-dir"
+        )
+    return find_data(Path(folder).resolve())
 
 
 def find_published(name: str, data_dir: Path) -> list[Path]:
-    """The four files of a published data set, in torchvision's folders or in the upper one; empty if one is missing.
+    """The four files of a published data set; empty if one is missing.
 
-    `data_dir` may also be one of these folders.
+    They are in torchvision's folder below `data_dir`, or `data_dir` is that folder or the one above the files.
     """
     own = SOURCES[name].folder
     folders = [data_dir / own] + [data_dir] * (own in data_dir.absolute().parts[-2:])
-    return next(filter(None, (find_four(path) for folder in folders for path in (folder / "raw", folder))), [])
+    return next((found[0] for found in map(find_idx, folders) if found), [])
 
 
 def find_or_download(name: str, data_dir: Path) -> list[Path]:

@@ -16,10 +16,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from d2l_softmax.data.batches import BatchIterator
-from d2l_softmax.data.catalogue import SOURCES, DataUnavailableError, check_dataset, find_or_download
-from d2l_softmax.data.folders import ClassFolders, find_own
-from d2l_softmax.data.idx import read_idx
-from d2l_softmax.data.image_file import outermost, read_image
+from d2l_softmax.data.catalogue import SOURCES, DataUnavailableError, find_or_download, find_own
+from d2l_softmax.data.files import outermost, read_idx, read_image
+from d2l_softmax.data.folders import ClassFolders
 from d2l_softmax.errors import UserError
 
 
@@ -77,7 +76,7 @@ class Dataset:
 
 def load_data_fashion_mnist(
     batch_size: int,
-    *others: object,
+    *,
     resize: int | None = None,
     data_dir: str | Path = "data",
     seed: int = 326,
@@ -88,8 +87,8 @@ def load_data_fashion_mnist(
 
     Args:
         batch_size: images per batch, of both iterators; the last, shorter batch is included.
-        others: refused: what would be the side of the images in some books is a number of workers in others.
-        resize: side of the images in pixels, as `torchvision.transforms.Resize` makes them; None leaves 28.
+        resize: side of the images in pixels, as `torchvision.transforms.Resize` makes them; None leaves 28. It needs
+            its name, because in that place some books have the side, and others a number of workers.
         data_dir: holds, or is given, `FashionMNIST/raw/`.
         seed: of the training order.
         device: where the data set is kept; default `try_gpu()`.
@@ -97,14 +96,9 @@ def load_data_fashion_mnist(
 
     Raises:
         TypeError: there is a second argument without a name.
-        ValueError: `batch_size`, `resize` or `dtype` is not allowed.
+        ValueError: `batch_size` or `resize` is below 1.
         UserError: the files are damaged, or not available.
     """
-    if others:
-        raise TypeError(
-            f"load_data_fashion_mnist takes one argument without a name, got {others[0]!r} as well: write resize= "
-            "for the side of the images; a number of workers is not needed"
-        )
     dataset = load_dataset("fashion-mnist", data_dir, resize)
     place = {"device": device, "dtype": dtype}
     return (
@@ -128,11 +122,8 @@ def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = 
 
     Raises:
         UserError: there is no such data set, it is not available, or a file or a folder of it is not as it must be.
-        ValueError: `resize` is not a whole number of at least 1.
+        ValueError: `resize` is below 1.
     """
-    if resize is not None and not (hasattr(resize, "__index__") and resize >= 1):
-        raise ValueError(f"resize must be the side in pixels, a whole number of at least 1, got {resize!r}")
-    check_dataset(name, data_dir)
     if name == "auto":
         try:
             return load_dataset("fashion-mnist", data_dir, resize)
@@ -145,11 +136,10 @@ def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = 
         paths = find_or_download(name, Path(os.path.expanduser(data_dir)))
         dataset = _read_four(name, paths, SOURCES[name].classes)
     else:
-        folder = Path(os.path.expanduser(name)).resolve()
-        found = find_own(folder)
+        found, folder_name = find_own(name), Path(os.path.expanduser(name)).resolve().name
         if isinstance(found, ClassFolders):
-            return _read_classes(folder, found, resize, seed)
-        dataset = _read_four(folder.name, found, None)
+            return _read_classes(folder_name, found, resize, seed)
+        dataset = _read_four(folder_name, found)
     if resize is None:
         return dataset
     train, test = (_resized(images, resize) for images in (dataset.train_images, dataset.test_images))
@@ -176,25 +166,22 @@ def split_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
     )
 
 
-def _read_four(name: str, paths: list[Path], classes: tuple[str, ...] | None) -> Dataset:
+def _read_four(name: str, paths: list[Path], classes: tuple[str, ...] | None = None) -> Dataset:
     """Read train and test images and labels; without `classes`, the training labels determine how many there are."""
-    train_images, train_labels, test_images, test_labels = paths
-    tensors = []
-    for images_path, labels_path in ((train_images, train_labels), (test_images, test_labels)):
-        images, labels = read_idx(images_path, 3), read_idx(labels_path, 1).to(torch.int64)
+    train_images, train_labels, test_images, test_labels = map(read_idx, paths, (3, 1, 3, 1))
+    present = set(train_labels.tolist())
+    classes = classes or tuple(map(str, range(max(1, *present) + 1)))
+    for images, labels, path in ((train_images, train_labels, paths[1]), (test_images, test_labels, paths[3])):
         if len(images) != len(labels):
-            raise UserError(f"{images_path} holds {len(images)} images, but {labels_path} {len(labels)} labels")
-        classes = classes or tuple(str(i) for i in range(max(2, int(labels.max()) + 1)))
-        if (highest := int(labels.max())) >= len(classes):
-            raise UserError(f"{labels_path} has the label {highest}, but the classes are 0 to {len(classes) - 1}")
-        if tensors and images.shape[1:] != tensors[0].shape[2:]:
-            sizes = " and ".join("×".join(map(str, shape)) for shape in (tensors[0].shape[2:], images.shape[1:]))
-            raise UserError(f"{images_path.parent} holds training and test images of different sizes, {sizes}")
-        if not tensors and (empty := sorted(set(range(len(classes))) - set(labels.tolist()))):
-            some = ", ".join(map(str, empty[:10])) + ", …" * (len(empty) > 10)
-            warnings.warn(f"{labels_path} has no label {some}: {len(empty)} classes have no images", stacklevel=3)
-        tensors += [images.unsqueeze(1), labels]
-    return Dataset(name, *tensors, classes)
+            raise UserError(f"{path} holds {len(labels)} labels, but there are {len(images)} images")
+        if (highest := labels.max()) >= len(classes):
+            raise UserError(f"{path} has the label {highest}, but the classes are 0 to {len(classes) - 1}")
+    if train_images.shape[1:] != test_images.shape[1:]:
+        raise UserError(f"{paths[0].parent} holds training and test images of different sizes")
+    if empty := sorted(set(range(len(classes))) - present):
+        warnings.warn(f"{paths[1]} has no label {', '.join(map(str, empty))}: classes without images", stacklevel=3)
+    train, test = (train_images.unsqueeze(1), train_labels.long()), (test_images.unsqueeze(1), test_labels.long())
+    return Dataset(name, *train, *test, classes)
 
 
 def _load_digits() -> Dataset:
@@ -216,7 +203,7 @@ def _resized(images: Tensor, side: int) -> Tensor:
     return torch.from_numpy(np.stack(resized)).unsqueeze(1)
 
 
-def _read_classes(folder: Path, found: ClassFolders, side: int | None, seed: int) -> Dataset:
+def _read_classes(name: str, found: ClassFolders, side: int | None, seed: int) -> Dataset:
     """Read images in class folders, in a random order, so that the first ones are of several classes."""
     from sklearn.model_selection import train_test_split
     from sklearn.utils import shuffle
@@ -227,21 +214,18 @@ def _read_classes(folder: Path, found: ClassFolders, side: int | None, seed: int
         try:
             train, test = train_test_split(found.train, stratify=labels, **how)
         except ValueError as error:
-            raise UserError(f"{folder} has a class of one image: add some, or make train/ and test/") from error
+            raise UserError(f"{name} has a class of one image: add some, or make train/ and test/") from error
         n = f"{len(test)} of {len(labels)} images"
-        warnings.warn(f"{folder} has no train/ and test/: the seed holds out {n} by class for the test", stacklevel=3)
+        warnings.warn(f"{name} has no train/ and test/: the seed holds out {n} by class for the test", stacklevel=3)
     else:
         train, test = (shuffle(part, random_state=0) for part in (found.train, found.test))
     paths, labels = zip(*train, *test, strict=True)
-    for i, path in enumerate(tqdm(paths, "reading images", leave=False, disable=None)):
-        image = read_image(path, side, side)
-        if i == 0:
-            images = image.new_empty(len(paths), *image.shape)
-        if image.shape != images[0].shape:
-            first, other = (f"{width}×{height}" for _, height, width in (images[0].shape, image.shape))
+    images = []
+    for path in tqdm(paths, "reading images", leave=False, disable=None):
+        images.append(read_image(path, side, side))
+        if images[-1].shape != images[0].shape:
             raise UserError(
-                f"{paths[0]} has {first} pixels, but {path} {other}: scale all with --resize N, in Python resize=N"
+                f"{paths[0]} and {path} have different sizes: scale all with --resize N, in Python resize=N"
             )
-        images[i] = image
-    n, labels = len(train), torch.tensor(labels)
-    return Dataset(folder.name, images[:n], labels[:n], images[n:], labels[n:], found.classes)
+    n, images, labels = len(train), torch.stack(images), torch.tensor(labels)
+    return Dataset(name, images[:n], labels[:n], images[n:], labels[n:], found.classes)

@@ -1,9 +1,9 @@
 """What a folder holds: four IDX files, or images in a folder for each class. Only names are read here, no files."""
 
+import glob
 import os
 import re
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,66 +23,59 @@ class ClassFolders(NamedTuple):
 
     classes: tuple[str, ...]
     train: list[tuple[str, int]]
-    test: list[tuple[str, int]] | None
+    test: list[tuple[str, int]] | None = None
 
 
-def find_four(folder: Path) -> list[Path]:
-    """The files of IDX_FILES in a folder, or each in a folder of its own name; an empty list where one is missing."""
-    found = {}
-    for name in sorted(filter(_IDX_NAME.fullmatch, _names(folder))):
-        for path in (folder / name, *(folder / name / inner for inner in _names(folder / name))):
-            if (match := _IDX_NAME.fullmatch(path.name)) and path.is_file():
-                found["-".join(match.groups())] = path
-    return [found[name] for name in IDX_FILES] if len(found) == len(IDX_FILES) else []
+def find_idx(folder: Path) -> list[list[Path]]:
+    """Every set of IDX_FILES in a folder or below it; each file may be in a folder of its own name."""
+    places = defaultdict(dict)
+    for path in map(folder.joinpath, sorted(glob.glob("**/*-ubyte*", root_dir=folder, recursive=True))):
+        if (match := _IDX_NAME.fullmatch(path.name)) and path.is_file():
+            place = path.parent.parent if _IDX_NAME.fullmatch(path.parent.name) else path.parent
+            places[place]["-".join(match.groups())] = path
+    return [[found[name] for name in IDX_FILES] for found in places.values() if len(found) == len(IDX_FILES)]
 
 
-def find_own(folder: Path) -> list[Path] | ClassFolders:
-    """One's own data: four IDX files in `folder` or below, or images in a folder for each class.
+def find_data(folder: Path) -> list[Path] | ClassFolders:
+    """Four IDX files in `folder` or below, in the order of IDX_FILES, or images in a folder for each class.
 
     Raises:
         UserError: there are none or several, a class has no image, or one is in `test/` only.
     """
-    parents = sorted({path.parent for path in folder.rglob("train-images*")})
-    if found := [four for four in map(find_four, parents) if four]:
+    if found := find_idx(folder):
         if len(found) > 1:
             raise UserError(f"{folder} has several data sets: name one, {', '.join(str(f[0].parent) for f in found)}")
         return found[0]
-    train, test, classes = folder, None, [path.name for path in _folders(folder)]
+    parts, classes = [folder], _folders(folder)
     if set(classes) <= _SPLITS or _folders(folder / "train"):
-        train, test = folder / "train", folder / "test"
-        classes = [path.name for path in _folders(train)]
-        if unknown := [path.name for path in _folders(test) if path.name not in classes]:
-            raise UserError(f"{test} has the class {unknown[0]}, but {train} has not")
-    samples = [
-        None if part is None else [(path, i) for i, name in enumerate(classes) for path in find_images(part / name)]
-        for part in (train, test)
-    ]
+        parts, classes = [folder / "train", folder / "test"], _folders(folder / "train")
+        if unknown := set(_folders(folder / "test")) - set(classes):
+            raise UserError(f"{folder / 'test'} has the class {min(unknown)}, but {folder / 'train'} has not")
+    samples = [[(path, i) for i, name in enumerate(classes) for path in find_images(part / name)] for part in parts]
     if len(classes) < 2 or [] in samples:
         raise UserError(
             f"there is no data set in {folder}: it should have {', '.join(IDX_FILES)}, gzipped or not, or a folder "
             f"of images for each class, directly or in train/ and test/; it has {contents(folder)}"
         )
     if empty := set(range(len(classes))) - {i for _, i in samples[0]}:
-        path = train / classes[min(empty)]
+        path = parts[0] / classes[min(empty)]
         raise UserError(f"{path}, the folder of a class, has no images; it has {contents(path)}")
     return ClassFolders(tuple(map(printable, classes)), *samples)
 
 
-def find_images(folder: Path) -> Iterator[str]:
+def find_images(folder: Path) -> list[str]:
     """The files in a folder, and below it, whose names end as an image's; sorted, without hidden ones."""
     from PIL import Image
 
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(filter(_is_visible, folders))
-        for name in sorted(filter(_is_visible, files)):
-            if os.path.splitext(name)[1].lower() in suffixes:
-                yield os.path.join(parent, name)
+    found = [Path(path) for path in glob.iglob("**", root_dir=folder, recursive=True)]
+    found = [path for path in found if path.suffix.lower() in suffixes]
+    return [str(folder / path) for path in sorted(found, key=lambda path: (path.parent.parts, path.name))]
 
 
 def contents(folder: Path) -> str:
     """The names of the first files and folders in a folder."""
-    names = sorted(_names(folder))
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
     return (", ".join(names[:8]) or "nothing") + f" and {len(names) - 8} more" * (len(names) > 8)
 
 
@@ -91,14 +84,7 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
-def _names(folder: Path) -> list[str]:
-    return os.listdir(folder) if folder.is_dir() else []
-
-
-def _folders(folder: Path) -> list[Path]:
-    with os.scandir(folder) if folder.is_dir() else nullcontext(()) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir() and _is_visible(entry.name))
-
-
-def _is_visible(name: str) -> bool:
-    return not name.startswith((".", "__MACOSX"))
+def _folders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, without hidden ones."""
+    names = [os.path.dirname(path) for path in glob.glob("*/", root_dir=folder)]
+    return sorted(name for name in names if not name.startswith("__MACOSX"))

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from d2l_softmax.data.catalogue import DATASETS
 from d2l_softmax.data.datasets import load_dataset
+from d2l_softmax.data.files import outermost, read_image
 from d2l_softmax.data.folders import contents, find_images, printable
-from d2l_softmax.data.image_file import outermost, read_image
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.resume import settings_of
 from d2l_softmax.experiment.settings import Settings

@@ -15,7 +15,7 @@ from d2l_softmax import load_dataset
 from d2l_softmax.commands import train
 from d2l_softmax.commands.predict import main
 from d2l_softmax.data import catalogue
-from d2l_softmax.data.image_file import read_image
+from d2l_softmax.data.files import read_image
 from d2l_softmax.experiment.classifier import load_classifier
 from tests.idx_files import STEMS, write_idx
 

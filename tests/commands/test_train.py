@@ -116,9 +116,12 @@ WRONG = [
     *("--epochs 0", "--epochs ten", "--lr nan", "--lr 0.1 0", "--mode magic", "--mode scrach", "--dtype float16"),
     *("--learning-rate 0.1", "--epoch 3", "--lr", "--run-name ../x", "--run-name=", "--modes scratch"),
     *("--modes=--", "--resume missing", "--dataset imagenet", "--dataset=a\nb", f"--dataset {ROOT}"),
-    *(f"--dataset {ROOT}/missing", f"--dataset mnist --data-dir {__file__}", "--dataset auto --data-dir /dev/null/x"),
+    f"--dataset {ROOT}/missing",
 ]
-UNAVAILABLE = ["--logdir /dev/null/runs", "--validation 1437", "--device tpu", "--device cuda:99", "--device=a\nb"]
+UNAVAILABLE = [
+    *("--logdir /dev/null/runs", "--validation 1437", "--device tpu", "--device cuda:99", "--device=a\nb"),
+    *(f"--dataset mnist --data-dir {__file__}", "--dataset auto --data-dir /dev/null/x"),
+]
 
 
 @pytest.mark.parametrize("arguments", [*WRONG, *UNAVAILABLE])

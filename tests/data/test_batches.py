@@ -12,10 +12,11 @@ cuda = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reas
 devices = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=cuda)])
 
 # Images of one row by two columns that spell out their number, which is their label.
-LABELS = torch.arange(2500)
+N = 1030
+LABELS = torch.arange(N)
 IMAGES = torch.stack([LABELS // 256, LABELS % 256], 1).to(torch.uint8).view(-1, 1, 1, 2)
 PIXELS = torch.stack([ToTensor()(image.numpy().transpose(1, 2, 0)) for image in IMAGES])
-PAIRS = list(zip(PIXELS, range(2500), strict=True))
+PAIRS = list(zip(PIXELS, range(N), strict=True))
 
 
 def numbered(n: int, batch_size: int, seed: int | None, device: str = "cpu") -> BatchIterator:
@@ -37,8 +38,7 @@ def test_pixels_are_quotients_exact_to_the_last_bit(device, dtype, divisor):
 
 
 @pytest.mark.parametrize("seed", [None, 3])
-@pytest.mark.parametrize("n", [1, 513, 2500])
-@pytest.mark.parametrize("batch_size", [1, 7, 512, 1500, 10_000])
+@pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (513, 1), (N, 7), (N, 512), (513, 600), (N, 10_000)])
 def test_every_pass_gives_every_image_once_in_the_batches_of_pytorchs_loader(seed, n, batch_size):
     batches = numbered(n, batch_size, seed)
     for _ in range(2):
@@ -53,31 +53,27 @@ def test_every_pass_gives_every_image_once_in_the_batches_of_pytorchs_loader(see
             y.zero_()
 
 
-@pytest.mark.parametrize(
-    ("side", "dtype", "most"), [(28, "float32", 512), (1000, "float32", 16), (6000, "float64", 1)]
-)
-def test_large_images_are_not_all_prepared_at_once(side, dtype, most):
-    dtype = getattr(torch, dtype)
-    images = torch.zeros(1, dtype=torch.uint8).expand(2000, 1, side, side)
-    assert block_size(images, dtype) == most
-    batches = BatchIterator(images, LABELS[:2000], 1, device=torch.device("cpu"), dtype=dtype)
-    X, _ = next(iter(batches))
-    assert X.untyped_storage().nbytes() == most * side * side * dtype.itemsize
+@pytest.mark.parametrize(("side", "most"), [(28, 512), (1000, 16), (5000, 1)])
+def test_large_images_are_not_all_prepared_at_once(side, most):
+    images = torch.zeros(1, dtype=torch.uint8).expand(N, 1, side, side)
+    assert block_size(images, torch.float32) == most
+    X, _ = next(iter(BatchIterator(images, LABELS, 1, device=torch.device("cpu"))))
+    assert X.untyped_storage().nbytes() == most * side * side * 4
 
 
 @devices
-@pytest.mark.parametrize("batch_size", [1, 300, 1024, 4000])
+@pytest.mark.parametrize("batch_size", [1, 300, 4000])
 def test_a_seed_gives_a_new_order_every_pass_and_the_same_orders_again(device, batch_size):
-    batches, again = numbered(2000, 256, 1), numbered(2000, batch_size, 1, device)
+    batches, again = numbered(N, 256, 1), numbered(N, batch_size, 1, device)
     passes = [order(batches) for _ in range(3)]
-    correlations = np.corrcoef([range(2000), *passes, order(numbered(2000, 256, 2))])
-    assert np.abs(correlations - np.eye(5)).max() < 0.1  # their standard deviation is 0.022
+    correlations = np.corrcoef([range(N), *passes, order(numbered(N, 256, 2))])
+    assert np.abs(correlations - np.eye(5)).max() < 0.14  # their standard deviation is 0.031
     state = torch.manual_seed(99).get_state()
     assert [order(again) for _ in range(3)] == passes
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.int64])
+@pytest.mark.parametrize("kind", [np.uint8, np.int32])
 def test_numpy_arrays_and_labels_of_any_integer_type(kind):
     numbers = np.arange(100)
     arrays = IMAGES[:100].numpy()[::-1], numbers.astype(kind)[::-1]
@@ -93,14 +89,9 @@ def test_numpy_arrays_and_labels_of_any_integer_type(kind):
         ({"batch_size": 0}, "batch_size must be .* at least 1, got 0"),
         ({"batch_size": 2.5}, "batch_size must be a whole number .*, got 2.5"),
         ({"images": IMAGES.numpy().astype(int)}, "images must be unsigned bytes .*, got torch.int64"),
-        (
-            {"labels": LABELS[1:]},
-            r"labels must .*, got labels of shape \(2499,\) for images of shape \(2500, 1, 1, 2\)",
-        ),
-        ({"labels": LABELS.repeat(2)}, r"\(5000,\)"),
-        ({"labels": LABELS[:, None]}, r"\(2500, 1\)"),
-        ({"labels": LABELS.float()}, "labels must be integers, got torch.float32"),
-        ({"dtype": torch.uint8}, "dtype must be a floating-point type .*, got torch.uint8"),
+        ({"labels": LABELS[1:]}, rf"got torch.int64 of shape \({N - 1},\) for images of shape \({N}, 1, 1, 2\)"),
+        ({"labels": LABELS[:, None]}, rf"of shape \({N}, 1\)"),
+        ({"labels": LABELS.float()}, "labels must be one integer for each image, got torch.float32"),
     ],
 )
 def test_what_cannot_be_made_batches_is_named(changes, message):

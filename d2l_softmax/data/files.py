@@ -1,6 +1,9 @@
-"""Images of one's own, from files of any format that Pillow reads."""
+"""The files of data sets: IDX files, the format of MNIST, and images of any format that Pillow reads."""
 
+import gzip
+import struct
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,6 +11,34 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from d2l_softmax.errors import UserError, reading
+
+IDX_TYPES = {
+    **{8: "unsigned bytes", 9: "signed bytes", 11: "16-bit integers", 12: "32-bit integers"},
+    **{13: "32-bit floats", 14: "64-bit floats"},
+}
+
+
+def read_idx(path: Path, rank: int) -> Tensor:
+    """Read an IDX file, gzipped or not, whatever it is named: uint8, with as many dimensions as `rank`.
+
+    A file is a header (two zero bytes, the element type, 8 for unsigned bytes, the rank, and each dimension as a
+    big-endian 32-bit integer), then the elements.
+
+    Raises:
+        UserError: the file cannot be read, is of another kind, or does not hold what its header promises.
+    """
+    with reading(path):
+        content = path.read_bytes()
+        while content.startswith(b"\x1f\x8b"):  # some are gzipped twice
+            content = gzip.decompress(content)
+        zeros, kind, dimensions = struct.unpack_from(">HBB", content)
+        if zeros or kind not in IDX_TYPES:
+            raise UserError(f"{path} is not an IDX file: download or extract it again")
+        if (kind, dimensions) != (8, rank):
+            held = f"{IDX_TYPES[kind]}, {dimensions} dimensions"
+            raise UserError(f"{path} holds {held}, but must hold {IDX_TYPES[8]}, {rank} dimensions")
+        shape = struct.unpack_from(f">{rank}I", content, 4)
+        return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
 def read_image(
