@@ -12,11 +12,10 @@ TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 STEMS = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 
-def idx_bytes(array: np.ndarray, magic: int | None = None, shape: tuple[int, ...] | None = None) -> bytes:
-    """The IDX file of a uint8 array; `magic` and `shape` make its header say something else."""
-    shape = array.shape if shape is None else shape
-    magic = 0x800 + len(shape) if magic is None else magic
-    return struct.pack(f">{1 + len(shape)}I", magic, *shape) + array.astype(np.uint8).tobytes()
+def idx_bytes(array: np.ndarray, magic: int | None = None) -> bytes:
+    """The IDX file of a uint8 array; `magic` makes its header say that it is of another kind."""
+    magic = 0x800 + array.ndim if magic is None else magic
+    return struct.pack(f">{1 + array.ndim}I", magic, *array.shape) + array.astype(np.uint8).tobytes()
 
 
 def write_idx(path: Path, content: np.ndarray | bytes) -> Path:

@@ -12,7 +12,7 @@ cuda = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reas
 devices = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=cuda)])
 
 # Images of one row by two columns that spell out their number, which is their label.
-N = 1030
+N = 2500
 LABELS = torch.arange(N)
 IMAGES = torch.stack([LABELS // 256, LABELS % 256], 1).to(torch.uint8).view(-1, 1, 1, 2)
 PIXELS = torch.stack([ToTensor()(image.numpy().transpose(1, 2, 0)) for image in IMAGES])
@@ -38,7 +38,7 @@ def test_pixels_are_quotients_exact_to_the_last_bit(device, dtype, divisor):
 
 
 @pytest.mark.parametrize("seed", [None, 3])
-@pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (513, 1), (N, 7), (N, 512), (513, 600), (N, 10_000)])
+@pytest.mark.parametrize(("n", "batch_size"), [(1, 1), (513, 1), (513, 7), (N, 512), (513, 600), (N, 10_000)])
 def test_every_pass_gives_every_image_once_in_the_batches_of_pytorchs_loader(seed, n, batch_size):
     batches = numbered(n, batch_size, seed)
     for _ in range(2):
@@ -67,7 +67,7 @@ def test_a_seed_gives_a_new_order_every_pass_and_the_same_orders_again(device, b
     batches, again = numbered(N, 256, 1), numbered(N, batch_size, 1, device)
     passes = [order(batches) for _ in range(3)]
     correlations = np.corrcoef([range(N), *passes, order(numbered(N, 256, 2))])
-    assert np.abs(correlations - np.eye(5)).max() < 0.14  # their standard deviation is 0.031
+    assert np.abs(correlations - np.eye(5)).max() < 0.1  # their standard deviation is 0.02
     state = torch.manual_seed(99).get_state()
     assert [order(again) for _ in range(3)] == passes
     assert torch.equal(torch.get_rng_state(), state)

@@ -13,10 +13,9 @@ from torchvision.transforms import Compose, Grayscale, PILToTensor, Resize
 
 from d2l_softmax.data.datasets import load_dataset
 from d2l_softmax.errors import UserError
-from tests.idx_files import STEMS, idx_bytes, make_folder, rows
+from tests.idx_files import STEMS, make_folder, rows, write_idx
 
 CLASSES = {"cat": 10, "Dog": 21, "猫": 5}
-HOLDS_OUT = pytest.mark.filterwarnings("ignore:.*the seed holds out")
 
 
 def make_images(folder, classes=CLASSES, side=6):
@@ -72,36 +71,28 @@ def test_a_fifth_of_each_class_is_held_out_by_the_seed_and_a_warning_says_so(tmp
     assert one.checksum() == same.checksum() != other.checksum()
 
 
-@HOLDS_OUT
+@pytest.mark.filterwarnings("ignore:.*the seed holds out")
 def test_hundreds_of_classes_of_two_images_and_a_name_that_is_not_utf8(tmp_path):
-    make_images(tmp_path, {f"{i:03}": 2 for i in range(300)})
-    os.rename(os.fsencode(tmp_path / "299"), os.fsencode(tmp_path) + b"/caf\xe9")
+    make_images(tmp_path, {f"{i:03}": 2 for i in range(200)})
+    os.rename(os.fsencode(tmp_path / "199"), os.fsencode(tmp_path) + b"/caf\xe9")
     dataset = load_dataset(str(tmp_path))
     assert dataset.classes[-1] == "caf\\xe9"
-    assert torch.equal(dataset.test_labels.sort().values, torch.arange(300))
+    assert torch.equal(dataset.test_labels.sort().values, torch.arange(200))
 
 
 # How a folder of train/ and test/ is spoilt, and what the one line says.
 FAULTS = {
-    "of two sizes": (
-        lambda f: make_images(f / "train" / "cat" / "x", {"y": 1}, 9),
-        "7×6 pixels, but .* 10×9.*--resize",
-    ),
+    "of two sizes": (lambda f: make_images(f / "train" / "cat" / "x", {"y": 1}, 9), "JPG and .*x/y/0.png .*--resize"),
     "no image": (lambda f: (f / "train" / "cat" / "0.png").write_bytes(b"text"), "cannot read .*cat/0.png"),
-    "cut off": (lambda f: os.truncate(f / "train" / "cat" / "2.bmp", 99), "cannot read .*cat/2.bmp"),
     "only in test": (lambda f: make_images(f / "test", {"ox": 1}), "test has the class ox, but .*train has not"),
     "empty class": (lambda f: (f / "train" / "ox").mkdir(), "train/ox, the folder .* has no images; it has nothing"),
     "no test": (
         lambda f: shutil.rmtree(f / "test"),
-        "no data set in .* directly or in train/ and test/; it has train",
+        "no data set in .*, directly or in train/ and test/; it has train",
     ),
     "validation": (lambda f: (f / "test").rename(f / "val"), "no data set in .*; it has train, val"),
-    "one class": (lambda f: [shutil.rmtree(f / "train" / name) for name in ("Dog", "猫")], "test has the class Dog"),
     "flat": (lambda f: [shutil.rmtree(f / part / name) for part in ("train", "test") for name in CLASSES], "no data"),
-    "one image": (
-        lambda f: [shutil.rmtree(f), make_images(f, {"a": 1, "b": 9})],
-        "pets has a class of one image",
-    ),
+    "one image": (lambda f: [shutil.rmtree(f), make_images(f, {"a": 1, "b": 9})], "pets has a class of one image"),
     "no classes": (lambda f: [shutil.rmtree(f), make_images(f.parent, {"pets": 3})], "no data set in .*0.png, 1.JPG"),
 }
 
@@ -116,41 +107,29 @@ def test_a_folder_of_images_that_cannot_be_used_is_one_line(tmp_path, name):
         load_dataset(str(folder))
 
 
-def rename(folder, name):
-    for stem in STEMS:
-        target = folder / name(stem)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (folder / stem).rename(folder / "moved")
-        (folder / "moved").rename(target)
-
-
-def rewrite(folder, suffix, change):
-    for stem in STEMS:
-        (folder / f"{stem}{suffix}").write_bytes(change((folder / stem).read_bytes()))
-        if suffix:
-            (folder / stem).unlink()
-
-
+# What each file is called instead, and what is done with its content.
 VARIANTS = {
-    "a dot": lambda f: rename(f, lambda stem: stem.replace("-idx", ".idx")),
-    "a folder of that name": lambda f: rename(f, lambda stem: f"x/{stem}/{stem.replace('-idx', '.idx')}"),
-    "torchvision's root": lambda f: rename(f, lambda stem: f"MNIST/raw/{stem}"),
-    "extracted, but .gz": lambda f: rewrite(f, ".gz", bytes),
-    "gzipped, but not .gz": lambda f: rewrite(f, "", gzip.compress),
-    "gzipped twice": lambda f: rewrite(f, ".gz", lambda content: gzip.compress(gzip.compress(content))),
+    "a dot": (lambda stem: stem.replace("-idx", ".idx"), bytes),
+    "a folder of that name": (lambda stem: f"x/{stem}/{stem.replace('-idx', '.idx')}", bytes),
+    "torchvision's root": (lambda stem: f"MNIST/raw/{stem}", bytes),
+    "extracted, but .gz": (lambda stem: f"{stem}.gz", bytes),
+    "gzipped, but not .gz": (str, gzip.compress),
+    "gzipped twice": (lambda stem: f"{stem}.gz", lambda content: gzip.compress(gzip.compress(content))),
 }
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_idx_files_that_differ_by_a_dot_are_read(tmp_path, name):
-    make_folder(tmp_path, 9, 6, 3, 4, gz=False)
-    expected = load_dataset(str(tmp_path)).checksum()
-    VARIANTS[name](tmp_path)
-    assert load_dataset(str(tmp_path)).checksum() == expected
-    if name == "torchvision's root":  # where there may be several
-        make_folder(tmp_path / "FashionMNIST" / "raw", 9, 6, 3, 4)
-        with pytest.raises(UserError, match=r"several data sets: name one, .*FashionMNIST/raw, .*/MNIST/raw"):
-            load_dataset(str(tmp_path))
+    make_folder(tmp_path / "plain", 9, 6, 3, 4, gz=False)
+    rename, change = VARIANTS[name]
+    for stem in STEMS:
+        path = tmp_path / "variant" / rename(stem)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(change((tmp_path / "plain" / stem).read_bytes()))
+    plain, variant = (load_dataset(str(tmp_path / folder)) for folder in ("plain", "variant"))
+    assert variant.checksum() == plain.checksum()
+    with pytest.raises(UserError, match=r"several data sets: name one, .*/plain, .*/variant"):
+        load_dataset(str(tmp_path))
 
 
 @pytest.mark.parametrize(("made", "named"), [("MNIST", ""), ("MNIST/raw", "MNIST"), ("MNIST/raw", "MNIST/raw")])
@@ -169,11 +148,9 @@ def test_what_is_looked_for_and_what_is_there_are_said(tmp_path):
         load_dataset(str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("labels", "said"), [(np.arange(1, 10), "no label 0: 1 "), (np.arange(100, 109), "0, 1, .*, …")]
-)
-def test_labels_that_leave_a_class_empty_are_said(tmp_path, labels, said):
+@pytest.mark.parametrize(("first", "said"), [(1, "no label 0: "), (100, "no label 0, 1, 2, .*, 99: ")])
+def test_labels_that_leave_a_class_empty_are_said(tmp_path, first, said):
     make_folder(tmp_path, 9, 6, 3, 4, gz=False)
-    (tmp_path / STEMS[1]).write_bytes(idx_bytes(labels))
-    with pytest.warns(UserWarning, match=f"{STEMS[1]} has no label.*{said}" if "…" in said else said):
+    write_idx(tmp_path / STEMS[1], np.arange(first, first + 9))
+    with pytest.warns(UserWarning, match=f"{STEMS[1]} has {said}"):
         load_dataset(str(tmp_path))
