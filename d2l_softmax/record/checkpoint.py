@@ -9,7 +9,7 @@ import torch
 
 from d2l_softmax.errors import UserError, reading
 from d2l_softmax.metrics import EpochResult
-from d2l_softmax.record.files import replace
+from d2l_softmax.record.run_folder import replace
 from d2l_softmax.training import Learner
 
 CHECKPOINT = "checkpoint.pt"

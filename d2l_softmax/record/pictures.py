@@ -23,9 +23,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
+from PIL import Image
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
-from d2l_softmax.record.files import replace
+from d2l_softmax.record.run_folder import replace
 from d2l_softmax.training import EpochResult
 
 WIDTH = 6.4  # inches, which at DPI are 640 pixels
@@ -42,12 +44,17 @@ LOOKS = [{"color": COLOURS[k % 7], "linestyle": DASHES[k % 4], "marker": MARKERS
 IMAGE_COLOURS, WEIGHT_COLOURS, SHARE_COLOURS = "gray", "RdBu_r", "Blues"
 
 
-def save(figure: Figure, path: Path) -> bytes:
-    """Write a figure as PNG, complete or not at all, and return the bytes."""
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, complete or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     replace(path, buffer.getvalue())
-    return buffer.getvalue()
+
+
+def show(figure: Figure, path: Path, writer: SummaryWriter, tag: str, step: int) -> None:
+    """Write a figure as PNG and, drawn once, to TensorBoard."""
+    save(figure, path)
+    writer.add_image(f"picture: {tag}", np.asarray(Image.open(path)), step, dataformats="HWC")
 
 
 def samples(images: Tensor, labels: ArrayLike, classes: Sequence[str], max_value: int) -> Figure:
