@@ -184,9 +184,9 @@ class Run:
         learner = distributed.wrap_learner(self.learner)
         shards = {split: distributed.shard(data_iter) for split, data_iter in self.iterators.items()}
         begin, num_epochs = len(self.history) + 1, self.settings.epochs
-        bar = batch_bar(shards["train"], begin, num_epochs)
         for epoch in range(begin, num_epochs + 1):
             self.set_learning_rate(epoch)
+            bar = batch_bar(shards["train"], epoch, num_epochs)
             result = run_epoch(learner, epoch, bar, shards["test"], shards["validation"])
             yield distributed.reduce_result(result, **shards)
 

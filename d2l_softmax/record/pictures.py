@@ -148,13 +148,13 @@ def own_images(
     """
     shown = _array(images)[:MAX_IMAGES, 0]
     which = f"The first {len(shown)} of your {len(images):,} images" if len(images) > len(shown) else "Your images"
-    above = [_short(name, 75 // min(COLUMNS, len(shown))) for name in names[:MAX_IMAGES]]
+    above = [_short(name, 14) for name in names[:MAX_IMAGES]]
     below = []
     for p in _array(probabilities)[:MAX_IMAGES]:
         best = np.argsort(-p, kind="stable")[:5]
         below.append("\n".join(f"{_short(classes[k])} {p[k]:.1%}" for k in best))
     title = f"{which} and their most probable classes"
-    return _grid(title, shown, above, below, vmax=max_value, lines=6)[0]
+    return _grid(title, shown, above, below, vmax=max_value, lines=7)[0]
 
 
 @rc_context(STYLE)
@@ -284,9 +284,10 @@ def _grid(
     """
     columns = max(1, min(COLUMNS, len(images)))
     rows = max(1, math.ceil(len(images) / columns))
-    side = min(1.6, WIDTH / columns - 0.1)
-    height = side * min(1.5, images.shape[1] / images.shape[2]) + 0.15 * lines + 0.1
+    share = min(1, columns / 4)  # of the width
+    height = (WIDTH * share / columns - 0.1) * min(1.5, images.shape[1] / images.shape[2]) + 0.17 * lines + 0.1
     figure = _figure(title, rows * height + extra)
+    figure.get_layout_engine().set(rect=((1 - share) / 2, 0, share, 1))
     axes = list(figure.subplots(rows, columns, squeeze=False, subplot_kw={"xticks": [], "yticks": []}).flat)
     for i, (ax, image) in enumerate(zip(axes, images, strict=False)):
         ax.imshow(image, cmap=cmap, vmin=vmin, vmax=vmax)

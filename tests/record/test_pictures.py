@@ -178,7 +178,7 @@ def test_sweep_draws_every_value_and_says_what_diverged(most, scale):
 
 
 LONG = ("$x$", "b$ $c", "有很长很长很长的名字的靴子", *(f"{i} has a name wider than an image" for i in range(30)))
-ODD = {"high images and long names": make_case(13, 40, 3, LONG), "one image": make_case(1, 2, 2, ("no", "yes"))}
+ODD = {"high images and long names": make_case(13, 40, 3, LONG), "few images": make_case(3, 2, 2, "0123456789")}
 
 
 @pytest.mark.skipif(not pictures.CJK_FONTS, reason="no font here has Chinese letters")
