@@ -12,12 +12,7 @@ from d2l_softmax.record import checkpoint, tensorboard
 from d2l_softmax.record.run_folder import append_csv, replace, write_config, write_csv
 from d2l_softmax.training import Batches, Learner, train_mode
 
-METRICS, SCORES = "metrics.csv", "scores.txt"
-
-
-def has_pictures(folder: Path) -> bool:
-    """Whether the pictures of a run have all been drawn; the scores are written after them."""
-    return (folder / SCORES).exists()
+METRICS, SCORES = "metrics.csv", "scores.txt"  # where there are scores, all pictures have been drawn
 
 
 class Recorder:

@@ -29,9 +29,11 @@ def create_run_folder(logdir: str | Path, label: str, name: str | None = None) -
         OSError: the folder cannot be made.
     """
     if name is not None:
-        check_run_name(logdir, name)
-        (Path(logdir) / name).mkdir(parents=True, exist_ok=True)
-        return Path(logdir) / name
+        folder = Path(logdir) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if {path.name for path in folder.iterdir()} - {LOCK}:
+            raise UserError(f"{folder} already holds a run: choose another --run-name, or remove it")
+        return folder
     Path(logdir).mkdir(parents=True, exist_ok=True)
     stem = re.sub(r"[^\w.-]+", "_", f"{label}-{datetime.now():%Y%m%d-%H%M%S}")
     for number in itertools.count(1):
@@ -39,17 +41,6 @@ def create_run_folder(logdir: str | Path, label: str, name: str | None = None) -
         with suppress(FileExistsError):
             folder.mkdir()
             return folder
-
-
-def check_run_name(logdir: str | Path, name: str) -> None:
-    """Refuse a name whose folder already holds something.
-
-    Raises:
-        UserError: it does.
-    """
-    folder = Path(logdir) / name
-    if folder.is_dir() and {path.name for path in folder.iterdir()} - {LOCK}:
-        raise UserError(f"{folder} already holds a run: choose another --run-name, or remove it")
 
 
 @contextmanager
