@@ -20,8 +20,7 @@ from d2l_softmax.experiment.run import Run, build_learner, data_and_device
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.metrics import EpochResult
 from d2l_softmax.record.console import EpochTable
-from d2l_softmax.record.files import append_csv, write_csv
-from d2l_softmax.record.run_folder import create_run_folder, write_config
+from d2l_softmax.record.run_folder import append_csv, create_run_folder, write_config, write_csv
 from d2l_softmax.record.tensorboard import event_writer, write_charts
 from d2l_softmax.training import train_epoch
 
@@ -209,12 +208,11 @@ def _explanation(comparison: Comparison) -> str:
 
 def _draw(runs: dict[str, Run], comparison: Comparison, writer) -> None:
     from d2l_softmax.record import pictures
-    from d2l_softmax.record.report import show
 
     print("drawing the pictures", flush=True)
     for run in runs.values():
         run.draw()
     folder, epoch = comparison.folder, len(comparison.drifts)
     results: dict[str, list[EpochResult]] = {mode: run.history for mode, run in runs.items()}
-    show(folder / "modes.png", writer, "all modes", pictures.modes(results), epoch)
-    show(folder / "drift.png", writer, "drift", pictures.drift(comparison.drifts), epoch)
+    pictures.show(pictures.modes(results), folder / "modes.png", writer, "all modes", epoch)
+    pictures.show(pictures.drift(comparison.drifts), folder / "drift.png", writer, "drift", epoch)

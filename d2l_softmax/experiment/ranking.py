@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from d2l_softmax.metrics import EpochResult
-from d2l_softmax.record.files import write_csv
+from d2l_softmax.record.run_folder import write_csv
 
 
 @dataclass

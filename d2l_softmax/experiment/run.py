@@ -24,8 +24,8 @@ from d2l_softmax.modes import MODES, is_own_file
 from d2l_softmax.parallel import distributed
 from d2l_softmax.record import checkpoint
 from d2l_softmax.record.console import EpochTable, batch_bar
-from d2l_softmax.record.recorder import Recorder, has_pictures
-from d2l_softmax.record.run_folder import check_run_name, create_run_folder, locked
+from d2l_softmax.record.recorder import SCORES, Recorder
+from d2l_softmax.record.run_folder import create_run_folder, locked
 from d2l_softmax.training import Learner, run_epoch
 
 
@@ -38,8 +38,6 @@ def run(settings: Settings) -> "Run":
         OSError: the folder cannot be written.
     """
     distributed.connect()
-    if settings.run_name is not None:
-        check_run_name(settings.logdir, settings.run_name)
     new = Run(settings, *data_and_device(settings))
     label = f"{new.dataset.name}-{Path(settings.mode).stem}"
     new.train(distributed.from_first(lambda: create_run_folder(settings.logdir, label, settings.run_name)))
@@ -121,7 +119,7 @@ class Run:
     @property
     def is_complete(self) -> bool:
         """Whether it has all of its epochs and, unless it is to have none, all of its pictures."""
-        drawn = not self.settings.figures or has_pictures(self.folder)
+        drawn = not self.settings.figures or (self.folder / SCORES).exists()
         return len(self.history) >= self.settings.epochs and drawn
 
     def train(self, folder: Path) -> None:
@@ -184,9 +182,9 @@ class Run:
         learner = distributed.wrap_learner(self.learner)
         shards = {split: distributed.shard(data_iter) for split, data_iter in self.iterators.items()}
         begin, num_epochs = len(self.history) + 1, self.settings.epochs
-        bar = batch_bar(shards["train"], begin, num_epochs)
         for epoch in range(begin, num_epochs + 1):
             self.set_learning_rate(epoch)
+            bar = batch_bar(shards["train"], epoch, num_epochs)
             result = run_epoch(learner, epoch, bar, shards["test"], shards["validation"])
             yield distributed.reduce_result(result, **shards)
 

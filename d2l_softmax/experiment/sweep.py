@@ -102,11 +102,11 @@ def _epochs(runs: list[Run]) -> Iterator[list[tuple[Run, EpochResult]]]:
     settings, iterators = runs[0].settings, runs[0].iterators
     build = partial(build_learner, settings, device=runs[0].device)
     stack = None
-    bar = batch_bar(iterators["train"], 1, settings.epochs)
     for epoch in range(1, settings.epochs + 1):
         stack = stack or Stack([run.learner for run in runs], build)
         for run in runs:
             run.set_learning_rate(epoch)
+        bar = batch_bar(iterators["train"], epoch, settings.epochs)
         splits = map(stack.batches, (bar, iterators["test"], iterators["validation"]))
         results = list(zip(runs, stack.split(run_epoch(stack, epoch, *splits)), strict=True))
         yield results

@@ -9,7 +9,7 @@ import torch
 
 from d2l_softmax.errors import UserError, reading
 from d2l_softmax.metrics import EpochResult
-from d2l_softmax.record.files import replace
+from d2l_softmax.record.run_folder import replace
 from d2l_softmax.training import Learner
 
 CHECKPOINT = "checkpoint.pt"
@@ -50,12 +50,10 @@ def load(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     with reading(path):
-        content = io.BytesIO(path.read_bytes())
-        with zipfile.ZipFile(content) as archive:
+        with zipfile.ZipFile(path) as archive:
             if (bad := archive.testzip()) is not None:
                 raise ValueError(f"the checksum of {bad} is wrong")
-        content.seek(0)
-        state = torch.load(content, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         state["history"] = [EpochResult(*result) for result in state["history"]]
         return state
 

@@ -1,7 +1,6 @@
 """What is printed while a run trains: a table on stdout and, on a terminal, a progress bar on stderr."""
 
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from d2l_softmax.metrics import EpochResult
@@ -45,18 +44,9 @@ def epoch_bar(epochs: Iterable[Any], num_epochs: int) -> Iterable[Any]:
     return tqdm(epochs, desc="training", total=num_epochs, unit="epoch", leave=False, disable=None)
 
 
-def batch_bar(data_iter: Any, first_epoch: int, num_epochs: int) -> Any:
-    """Show a bar for each pass over `data_iter` where stderr is a terminal; return it unchanged where it is not."""
-    return _BatchBar(data_iter, first_epoch, num_epochs) if sys.stderr.isatty() else data_iter
+def batch_bar(data_iter: Iterable[Any], epoch: int, num_epochs: int) -> Iterable[Any]:
+    """Show a bar for the batches of an epoch, where stderr is a terminal."""
+    from tqdm import tqdm
 
-
-class _BatchBar:
-    def __init__(self, data_iter: Any, first_epoch: int, num_epochs: int):
-        self.data_iter, self.epoch, self.num_epochs = data_iter, first_epoch, num_epochs
-
-    def __iter__(self) -> Iterator:
-        from tqdm import tqdm
-
-        name = f"epoch {self.epoch}/{self.num_epochs}"
-        self.epoch += 1
-        yield from tqdm(self.data_iter, desc=name, unit="batch", leave=False, delay=0.5)
+    name = f"epoch {epoch}/{num_epochs}"
+    return tqdm(data_iter, desc=name, unit="batch", leave=False, delay=0.5, disable=None)

@@ -1,17 +1,20 @@
-"""A run's own folder: made once, never shared, locked while it is written, with its settings in `config.json`."""
+"""A run's own folder: made once, never shared, locked while it is written, its files never found half-written."""
 
+import csv
+import io
 import itertools
 import json
+import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from d2l_softmax.errors import UserError, reading
-from d2l_softmax.record.files import replace
 
 CONFIG, LOCK = "config.json", ".lock"
 
@@ -26,31 +29,32 @@ def create_run_folder(logdir: str | Path, label: str, name: str | None = None) -
         OSError: the folder cannot be made.
     """
     if name is not None:
-        check_run_name(logdir, name)
-        (Path(logdir) / name).mkdir(parents=True, exist_ok=True)
-        return Path(logdir) / name
+        folder = Path(logdir) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if {path.name for path in folder.iterdir()} - {LOCK}:
+            raise UserError(f"{folder} already holds a run: choose another --run-name, or remove it")
+        return folder
+    Path(logdir).mkdir(parents=True, exist_ok=True)
     stem = re.sub(r"[^\w.-]+", "_", f"{label}-{datetime.now():%Y%m%d-%H%M%S}")
     for number in itertools.count(1):
         folder = Path(logdir) / (stem if number == 1 else f"{stem}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            if not folder.is_dir():
-                raise
-        else:
+        with suppress(FileExistsError):
+            folder.mkdir()
             return folder
-    raise AssertionError("unreachable")
 
 
-def check_run_name(logdir: str | Path, name: str) -> None:
-    """Refuse a name whose folder already holds something.
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing to a run; the system releases it when this process ends, however it does.
 
     Raises:
-        UserError: it does.
+        UserError: another process is writing to it.
     """
-    folder = Path(logdir) / name
-    if folder.is_dir() and {path.name for path in folder.iterdir()} - {LOCK}:
-        raise UserError(f"{folder} already holds a run: choose another --run-name, or remove it")
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            yield
+    except Timeout as error:
+        raise UserError(f"{folder} is still being written by another process: wait for it, or stop it") from error
 
 
 def write_config(folder: Path, config: dict) -> None:
@@ -70,26 +74,39 @@ def read_config(folder: Path) -> dict:
         raise UserError(f"{folder} holds no run: it has no {CONFIG}")
     with reading(path):
         config = json.loads(path.read_bytes())
-        needed = {"command", "data"} if "members" in config else {"settings", "data"}
-        of_data = {"name", "sha256", "height", "width", "max_value", "classes"}
-        if lacking := (needed - config.keys()) or (of_data - config["data"].keys()):
-            raise ValueError(f"it has no {', '.join(sorted(lacking))}")
+        # A KeyError where one is missing.
+        itemgetter("command" if "members" in config else "settings")(config)
+        itemgetter("name", "sha256", "height", "width", "max_value", "classes")(config["data"])
     return config
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing to a run; the system releases it when this process ends, however it does.
+def replace(path: Path, content: bytes) -> None:
+    """Put `content` in place of a file, complete or not at all.
 
-    Raises:
-        UserError: another process is writing to it.
+    It is written to a temporary file beside `path`, flushed to the disk and renamed.
     """
-    lock = FileLock(folder / LOCK)
+    partial = path.with_name(f".{path.name}.partial")
     try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise UserError(f"{folder} is still being written by another process: wait for it, or stop it") from error
-    try:
-        yield
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        # That of a full disk names no file.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        lock.release()
+        partial.unlink(missing_ok=True)
+
+
+def write_csv(path: Path, rows: Iterable[Iterable]) -> None:
+    """Write a table in place of a file; the first row has the names of the columns."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    replace(path, buffer.getvalue().encode())
+
+
+def append_csv(path: Path, row: Iterable) -> None:
+    """Add a row to a table."""
+    with path.open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerow(row)

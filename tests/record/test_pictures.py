@@ -1,14 +1,12 @@
-import runpy
+import itertools
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 from sklearn import metrics
@@ -56,35 +54,29 @@ def assert_lines(figure, expected, panel=0):
 
 
 def cells(figure, images, limits):
-    """For each of these images, which the figure must show: the text above it, those below it, and its frame."""
-    ax, reach = figure.axes[0], figure.get_figwidth() / max(1, min(5, len(images))) / 2
-    assert len(ax.images) == len(images)
-    for drawn, image, frame in zip(ax.images, images, ax.patches, strict=False):
-        np.testing.assert_array_equal(np.ma.filled(drawn.get_array(), np.nan), image)
-        assert drawn.get_clim() == limits
-        left, right, bottom, top = drawn.get_extent()
-        assert frame.get_bbox().extents == pytest.approx([left, top, right, bottom])
-        near = [text for text in ax.texts if abs(text.get_position()[0] - (left + right) / 2) < reach]
-        (above,) = (text.get_text() for text in near if 0 < top - text.get_position()[1] < 0.1)
-        yield above, [text.get_text() for text in near if 0 < text.get_position()[1] - bottom < 0.7], frame
+    """For each of these images, which the figure must show: the text above it, that below it, and its frame."""
+    axes = [ax for ax in figure.axes if ax.images]
+    for ax, image in zip(axes, images, strict=True):
+        np.testing.assert_array_equal(ax.images[0].get_array(), image)
+        assert ax.images[0].get_clim() == limits
+        yield ax.get_title(), ax.get_xlabel(), ax.spines["left"]
 
 
-def test_samples_are_the_first_25_images_with_their_names():
+def test_samples_are_the_first_images_with_their_names():
     case = make_case()
-    shown = cells(pictures.samples(case.images, case.labels, CLASSES, 16), case.images[:25, 0], (0, 16))
-    assert [above for above, *_ in shown] == [CLASSES[label] for label in case.labels[:25]]
+    shown = cells(pictures.samples(case.images, case.labels, CLASSES, 16), case.images[:10, 0], (0, 16))
+    assert [above for above, *_ in shown] == [CLASSES[label] for label in case.labels[:10]]
 
 
-@pytest.mark.parametrize(("count", "factor"), [(4, 1), (4, 0), (36, 1), (4, torch.tensor([torch.nan, 1, 1, 1]))])
+@pytest.mark.parametrize(("count", "factor"), [(4, 1), (4, 0), (36, 1)])
 def test_weights_are_columns_on_one_scale_about_zero(count, factor):
     case = make_case(classes=[str(i) for i in range(count)])
     W = case.W * factor
     figure, shown = pictures.weights(W.clone().requires_grad_(), 6, 5, case.classes, "after epoch 3"), W[:, :25]
-    limit, blank = float(shown.nan_to_num().abs().max()) or 1.0, bool(W.isnan().any())
+    limit = float(shown.abs().max()) or 1.0
     names = [above for above, *_ in cells(figure, shown.T.reshape(-1, 6, 5), (-limit, limit))]
-    assert (names, figure.axes[1].get_xlim()) == (case.classes[:25], (-limit, limit))
-    title = figure.get_suptitle()
-    assert (title[:13], "25 of 36" in title, "not finite" in title) == ("after epoch 3", count == 36, blank)
+    assert (names, figure.axes[-1].get_xlim()) == (case.classes[:25], (-limit, limit))
+    assert ("25 of 36" in figure.get_suptitle()) == (count == 36)
 
 
 @pytest.mark.parametrize(("draw", "n"), [("predictions", 130), ("mistakes", 130), ("mistakes", 8), ("mistakes", 1)])
@@ -93,7 +85,7 @@ def test_judged_images_say_what_is_right_by_sign_and_line_and_colour(draw, n):
     figure, right = getattr(pictures, draw)(*case.judged), (case.guesses == case.labels).tolist()
     wrong = sorted((i for i in range(n) if not right[i]), key=lambda i: -float(case.p[i].max()))
     order, looks = list(range(10)) if draw == "predictions" else wrong[:10], {True: set(), False: set()}
-    for (above, (below,), frame), i in zip(cells(figure, case.images[order, 0], (0, 255)), order, strict=True):
+    for (above, below, frame), i in zip(cells(figure, case.images[order, 0], (0, 255)), order, strict=True):
         guess, label = int(case.guesses[i]), int(case.labels[i])
         assert above == f"{'✓' if right[i] else '✗'} {CLASSES[guess]}\np = {100 * case.p[i, guess]:.1f}%"
         assert below == f"true: {CLASSES[label]}" + ("" if right[i] else f"\np = {100 * case.p[i, label]:.1f}%")
@@ -103,16 +95,13 @@ def test_judged_images_say_what_is_right_by_sign_and_line_and_colour(draw, n):
     assert (f"Wrong: {len(wrong)} of {n}" if draw == "mistakes" else "The first images") in figure.get_suptitle()
 
 
-@pytest.mark.parametrize("n", [13, 3, 1])
+@pytest.mark.parametrize("n", [13, 1])
 def test_own_images_are_drawn_with_their_most_probable_classes(n):
     case = make_case(n)
     figure = pictures.own_images(case.images, [f"{i}.png" for i in range(n)], case.p, CLASSES, 255)
-    shown = list(cells(figure, case.images[:10, 0], (0, 255)))
-    bars = np.reshape([bar.get_width() for bar in figure.axes[0].patches[len(shown) :]], (-1, 4))
-    for i, ((above, below, _), widths, p) in enumerate(zip(shown, bars, case.p.tolist(), strict=False)):
-        ranked = sorted(zip(p, CLASSES, strict=True), reverse=True)
-        assert (above, below) == (f"{i}.png", [text for share, name in ranked for text in (name, f"{share:.1%}")])
-        np.testing.assert_allclose(widths / widths.sum(), [share for share, _ in ranked])
+    for i, (above, below, _) in enumerate(cells(figure, case.images[:10, 0], (0, 255))):
+        ranked = sorted(zip(case.p[i].tolist(), CLASSES, strict=True), reverse=True)
+        assert (above, below) == (f"{i}.png", "\n".join(f"{name} {share:.1%}" for share, name in ranked))
     assert figure.get_suptitle().startswith("Your images" if n <= 10 else "The first 10 of your 13 images")
 
 
@@ -143,10 +132,10 @@ def test_curves_are_the_results(epochs, validation):
         ax = assert_lines(figure, {p: [getattr(r, f"{p}_{quantity}") for r in results] for p in parts}, i)[0].axes
         low, high = ax.get_xlim()
         assert low < 1 <= epochs < high
-        assert set() < set(ax.get_xticks()) <= set(range(1, epochs + 1))
+        assert set() < {tick for tick in ax.get_xticks() if low < tick < high} <= set(range(1, epochs + 1))
 
 
-@pytest.mark.parametrize("epochs", [1, 5, 40])
+@pytest.mark.parametrize("epochs", [1, 40])
 def test_modes_that_coincide_all_stay_visible(epochs):
     results, names = make_results(epochs), ["scratch", "concise", "manual"]
     figure = pictures.modes(dict.fromkeys(names, results))
@@ -154,9 +143,10 @@ def test_modes_that_coincide_all_stay_visible(epochs):
         assert_lines(figure, {name: [getattr(result, quantity) for result in results] for name in names}, i)
         assert figure.axes[i].get_title() == quantity.replace("_", " ")
     figure.legends[0].remove()
+    drawn = pixels(figure)[..., :3]
     for line in figure.axes[0].lines:
         colour = np.rint(255 * np.array(to_rgb(line.get_color())))
-        assert (pixels(figure)[..., :3] == colour).all(axis=2).sum() > 80
+        assert (drawn == colour).all(axis=2).sum() > 80
 
 
 @pytest.mark.parametrize("drifts", [[(1e-8, 0.0), (1e-7, 3e-9), (1e-6, 1e-3)], [(0.0, 0.0)] * 3])
@@ -175,12 +165,10 @@ def test_drift_is_drawn_on_an_axis_that_is_logarithmic_above_zero(drifts):
 @pytest.mark.parametrize(("most", "scale"), [(4.9, "linear"), (100.0, "log")])
 def test_sweep_draws_every_value_and_says_what_diverged(most, scale):
     ends = {"lr=0.1": (0.1, 0.8, 0.1), "lr=0.01": (0.01, 0.7, 0.0)}
-    losses = {"lr=0.01": [2.0, 1.5, 1.2], "lr=0.1": [1.0, 0.7, 0.5], "lr=1": [most, 4.0, np.nan], "lr=10": [np.inf]}
+    losses = {"lr=0.01": [2.0, 1.5, 1.2], "lr=0.1": [1.0, 0.7, 0.5], "lr=1": [most, 4.0, np.nan], "lr=10": [np.nan]}
     figure = pictures.sweep(losses, "learning rates", [ends], ("lr", "test accuracy"))
-    pixels(figure)
     names = ["lr=0.01", "lr=0.1", "lr=1 (diverged)", "lr=10 (diverged)"]
-    values = (np.where(np.isfinite(values), values, np.nan) for values in losses.values())
-    ax, right = assert_lines(figure, dict(zip(names, values, strict=True)))[0].axes, figure.axes[1]
+    ax, right = assert_lines(figure, dict(zip(names, losses.values(), strict=True)))[0].axes, figure.axes[1]
     (line, tenth, *_), (deviation,) = right.lines, right.collections
     assert line.get_xydata().tolist() == [[0, 0.7], [1, 0.8]]
     assert deviation.get_segments()[0][:, 1].tolist() == pytest.approx([0.7, 0.9])
@@ -189,51 +177,32 @@ def test_sweep_draws_every_value_and_says_what_diverged(most, scale):
     assert (ax.get_yscale(), right.get_xlabel(), right.get_title()) == (scale, "lr", "test accuracy")
 
 
-def test_a_font_that_was_installed_since_matplotlib_looked_for_fonts_is_found(monkeypatch, tmp_path):
-    default, installed = (font_manager.findfont(name) for name in ("DejaVu Sans", "STIXGeneral"))
-    lacks = {*font_manager.get_font(installed).get_charmap()} - {*font_manager.get_font(default).get_charmap()}
-    (broken := tmp_path / "broken.ttf").write_bytes(b"no font")
-    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(broken), installed])
-    monkeypatch.setattr(font_manager.fontManager, "ttflist", [])
-    figure, plain = pictures.samples(make_case(1).images, [0], [chr(min(lacks))], 255), Figure()
-    pixels(figure)
-    # matplotlib itself warns where the fonts of a text lack one of its letters, and warnings are errors here.
-    plain.text(0, 0, chr(min(lacks)), fontfamily=figure.axes[0].texts[0].get_fontfamily())
-    pixels(plain)
+LONG = ("$x$", "b$ $c", "有很长很长很长的名字的靴子", *(f"{i} has a name wider than an image" for i in range(30)))
+ODD = {"high images and long names": make_case(13, 40, 3, LONG), "few images": make_case(3, 2, 2, "0123456789")}
 
 
-ODD = {
-    "two classes, 1×1": make_case(12, 1, 1, ("no", "yes")),
-    "wide letters": make_case(12, classes=("上衣", "裤子", "包", "有很长很长很长的名字的靴子")),
-    "mathematics": make_case(12, classes=("$x$", "b$ $c", "_", "$\\nonsense{$")),
-    "three high images, long names": make_case(3, 40, 3, [f"{i} has a name wider than an image" for i in range(4)]),
-    "two images and no results": make_case(2),
-}
-
-
+@pytest.mark.skipif(not pictures.CJK_FONTS, reason="no font here has Chinese letters")
 @pytest.mark.parametrize("name", ODD)
-def test_odd_data_is_drawn_as_wide_as_tensorboard_shows_images(name):
-    case, some = ODD[name], 0 if "no results" in name else 2
-    (images, *_, classes, _), title = case.judged, case.classes[-1]
-    named = [pictures.samples(images, case.labels, classes, 255), pictures.predictions(*case.judged)]
-    drawn = [*named, pictures.own_images(images, classes * len(case.p), case.p, classes, 255)]
-    drawn += [pictures.weights(case.W, *images.shape[2:], classes, title), pictures.drift([(1, 2)] * some)]
-    drawn += [pictures.confusion(torch.eye(len(classes)).long(), classes), pictures.curves(make_results(some), title)]
-    drawn += [pictures.modes({key: make_results(2) for key in classes[:some]})]
-    drawn += [pictures.sweep({key: [1, 200] for key in classes[: 20 * some]}, title)]
-    for figure in drawn:
-        assert pixels(figure).shape[1] == 640
-        texts = figure.findobj(Text)
-        assert min(text.get_fontsize() for text in texts) >= 7
-        assert not any(text.get_parse_math() for text in texts)
-        said = "\n".join(text.get_text() for text in texts)
-        assert figure not in named or all(classes[label][:4] in said for label in case.labels[:10])
-    assert all(text.get_window_extent().width < 128 for text in named[0].axes[0].texts)
+def test_every_text_is_whole_and_no_captions_overlap(name):
+    case, title = ODD[name], "a/path/" * 20
+    (images, labels, p, classes, _), files = case.judged, [f"{i}-{name}.png" * 9 for i in range(13)]
+    drawn = [pictures.samples(images, labels, classes, 255), pictures.predictions(*case.judged, title)]
+    drawn += [pictures.mistakes(*case.judged), pictures.own_images(images, files, p, classes, 255)]
+    drawn += [pictures.weights(case.W, *images.shape[2:], classes, title), pictures.curves(make_results(2), title)]
+    drawn += [pictures.modes({title: make_results(2), "scratch": make_results(2)})]
+    drawn += [pictures.sweep({f"{key}={i}": [1, 200] for i in range(9) for key in classes[:4]}, title)]
+    for figure in [*drawn, pictures.confusion(torch.eye(len(classes)).long(), classes)]:
+        assert pixels(figure).shape[1] == 640  # as wide as TensorBoard shows images
+        left, bottom, right, top = figure.get_tightbbox().extents
+        assert min(left, bottom, figure.get_figwidth() - right, figure.get_figheight() - top) > -0.01
+        assert not any(text.get_parse_math() for text in figure.findobj(Text) if "$" in text.get_text())
+        captions = [text for ax in figure.axes for text in (ax.title, ax.xaxis.label) if text.get_text()]
+        for one, other in itertools.combinations([text.get_window_extent() for text in captions], 2):
+            assert not one.overlaps(other)
 
 
-def test_save_writes_the_picture_and_returns_its_bytes_without_pyplot(tmp_path, monkeypatch):
+def test_save_writes_the_picture_without_pyplot(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it raises an ImportError
-    module, path = runpy.run_path(pictures.__file__), tmp_path / "curves.png"
-    figure = module["curves"](make_results(2), "t")
-    assert module["save"](figure, path) == path.read_bytes()
+    figure, path = pictures.curves(make_results(2), "t"), tmp_path / "curves.png"
+    pictures.save(figure, path)
     assert np.array_equal(np.asarray(Image.open(path, formats=["PNG"])), pixels(figure))

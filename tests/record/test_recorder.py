@@ -1,13 +1,20 @@
 import csv
 
+import numpy as np
 import pytest
 import torch
+from sklearn import metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
+from torch import nn
 
 from d2l_softmax import MODES, EpochResult
+from d2l_softmax.data.batches import BatchIterator
+from d2l_softmax.data.datasets import load_dataset
+from d2l_softmax.record import pictures
 from d2l_softmax.record.checkpoint import load
-from d2l_softmax.record.recorder import Recorder
+from d2l_softmax.record.recorder import Recorder, confusion_matrix, scores
+from d2l_softmax.training import Learner
 
 RESULT = EpochResult(1, 0.5, 0.25, 1 / 3, 0.75, 0.1)
 
@@ -62,7 +69,42 @@ def test_the_checkpoint_says_that_an_epoch_is_done_only_when_its_curves_are_writ
 
 @pytest.mark.parametrize(("validation", "first"), [(9, "accuracy/validation"), (0, "accuracy/test")])
 def test_the_first_metric_of_hparams_is_what_one_chooses_by(record, validation, first):
-    content = (
-        record(RESULT, 1.0, validation, {"lr": 0.1}).SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
-    )
+    events = record(RESULT, 1.0, validation, {"lr": 0.1})
+    content = events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
     assert metadata.parse_experiment_plugin_data(content).metric_infos[0].name.tag == first
+
+
+# The second has no image of class 2, and no prediction of class 1.
+CASES = [
+    (torch.arange(300) % 4, torch.randint(0, 4, (300,), generator=torch.Generator().manual_seed(0))),
+    (torch.tensor([0, 1, 1, 3]), torch.tensor([0, 2, 3, 3])),
+]
+
+
+@pytest.mark.parametrize(("labels", "predicted"), CASES)
+def test_the_confusion_matrix_and_the_scores_are_those_of_scikit_learn(labels, predicted):
+    counts, classes = confusion_matrix(labels, predicted, 4), ["Trouser", "a", "b", "c"]
+    assert np.array_equal(counts, metrics.confusion_matrix(labels, predicted))
+    head, *rows, last = scores(counts, classes).splitlines()
+    assert head.split() == ["precision", "recall", "F1", "images"]
+    expected = zip(classes, *metrics.precision_recall_fscore_support(labels, predicted, zero_division=0), strict=True)
+    assert [row.split() for row in rows] == [[k, *(f"{x:.4f}" for x in xs), str(n)] for k, *xs, n in expected]
+    assert last == f"accuracy {metrics.accuracy_score(labels, predicted):.4f} on {len(labels)} images"
+
+
+def test_a_network_is_judged_without_dropout_by_its_own_probabilities(tmp_path, monkeypatch):
+    data, net, drawn = load_dataset("digits"), nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(64, 10)), {}
+    learner = Learner(net, nn.CrossEntropyLoss(), None, net[-1].weight.T, net[-1].bias)
+    learner = learner._replace(probabilities=lambda outputs: outputs.double().softmax(dim=1).flip(1))
+    test_iter = BatchIterator(data.test_images, data.test_labels, 64, divisor=data.max_value)
+    monkeypatch.setattr(pictures, "show", lambda figure, path, *_: drawn.update({path.stem: figure}))
+    config = {"settings": {"mode": "concise", "validation": 0}}
+    recorder = Recorder(tmp_path, config, learner, torch.Generator(), [RESULT], {})
+    recorder.draw(data, test_iter)
+    recorder.close()
+    logits = net[-1](data.test_images.flatten(1) / data.max_value)
+    right = metrics.accuracy_score(data.test_labels, 9 - logits.argmax(dim=1))
+    assert f"accuracy {right:.4f} on" in (tmp_path / "scores.txt").read_text()
+    assert set(drawn) == {"samples", "weights", "curves", "predictions", "mistakes", "confusion"}
+    assert all("concise on digits" in drawn[name].get_suptitle() for name in ("weights", "curves", "predictions"))
+    assert net.training
