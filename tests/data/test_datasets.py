@@ -30,21 +30,14 @@ def fetch(monkeypatch) -> Mock:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-@pytest.mark.parametrize("real", [False, True], ids=["made up", "real"])
-def test_named_data_sets_are_torchvisions(tmp_path, request, name, real):
+def test_named_data_sets_are_torchvisions(tmp_path, name):
     published = getattr(torchvision.datasets, SOURCES[name].folder)
-    data = request.getfixturevalue("real_data") if real else tmp_path / "gzipped"
-    raw, extracted = (root / published.__name__ / "raw" for root in (data, tmp_path / "extracted"))
-    if not real:
-        make_folder(raw, 50, 20, 10, 28)
-    elif not raw.is_dir():
-        pytest.skip(f"the real {name} is not here")
-    extracted.mkdir(parents=True)
-    for stem in STEMS:
-        extract_archive(raw / f"{stem}.gz", extracted)
+    raw, extracted = (tmp_path / place / published.__name__ / "raw" for place in ("gzipped", "extracted"))
+    make_folder(raw, 50, 20, 10, 28)
+    make_folder(extracted, 50, 20, 10, 28, gz=False)
     train, test = (published(tmp_path / "extracted", train=train) for train in (True, False))
     expected = [train.data.unsqueeze(1), train.targets, test.data.unsqueeze(1), test.targets]
-    for folder in (data, tmp_path / "extracted"):
+    for folder in (tmp_path / "gzipped", tmp_path / "extracted"):
         dataset = load_dataset(name, folder)
         assert (dataset.name, dataset.classes, dataset.num_inputs) == (name, tuple(published.classes), 784)
         torch.testing.assert_close([getattr(dataset, field) for field in FIELDS], expected, rtol=0, atol=0)
@@ -99,7 +92,7 @@ def test_an_incomplete_data_set_is_fetched_or_replaced_by_digits_with_a_warning(
         load_data_fashion_mnist(5, data_dir=tmp_path)
     with pytest.warns(UserWarning, match="no mirror delivers.* digits") as warned:
         assert load_dataset("auto", tmp_path).name == "digits"
-    assert [warning.filename for warning in warned] == [__file__]
+    assert [warning.filename for warning in warned if "digits" in str(warning.message)] == [__file__]
     assert [call.args[0] for call in fetch.call_args_list] == [SOURCES["fashion-mnist"]] * 2
 
 
