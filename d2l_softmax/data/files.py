@@ -64,9 +64,6 @@ def read_image(
         UserError: the file cannot be read, is damaged or of another kind.
     """
     with reading(path):
-        # Decoding alone does not look at the checksums of a PNG.
-        with Image.open(path) as image:
-            image.verify()
         with Image.open(path) as image:
             ImageOps.exif_transpose(image, in_place=True)
             if image.mode[0] in "IF":  # numbers that Pillow would cut off at 255
