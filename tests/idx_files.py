@@ -14,8 +14,9 @@ STEMS = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 def idx_bytes(array: np.ndarray, magic: int | None = None) -> bytes:
     """The IDX file of a uint8 array; `magic` makes its header say that it is of another kind."""
-    magic = 0x800 + array.ndim if magic is None else magic
-    return struct.pack(f">{1 + array.ndim}I", magic, *array.shape) + array.astype(np.uint8).tobytes()
+    return (
+        struct.pack(f">{1 + array.ndim}I", magic or 0x800 + array.ndim, *array.shape) + array.astype("u1").tobytes()
+    )
 
 
 def write_idx(path: Path, content: np.ndarray | bytes) -> Path:

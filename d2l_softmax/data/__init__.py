@@ -1,4 +1,4 @@
 """Named data sets in, batches on the device out.
 
-`catalogue.py` and `folders.py` find files, `files.py` reads them, `datasets.py` makes a `Dataset` of them.
+`catalogue` and `folders` find files, `files` reads them, `datasets` makes a `Dataset` of them, `batches` iterates.
 """

@@ -1,4 +1,4 @@
-"""The published data sets: where they are found and what their classes are called."""
+"""Data sets by name: where their files are, and of the published ones the mirrors and the classes."""
 
 import io
 import os
@@ -32,7 +32,7 @@ class Source(NamedTuple):
     classes: tuple[str, ...]
 
 
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+NUMERALS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SOURCES = {
     "fashion-mnist": Source(
         "FashionMNIST",
@@ -42,7 +42,7 @@ SOURCES = {
     "mnist": Source(
         "MNIST",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        tuple(f"{i} - {word}" for i, word in enumerate(DIGITS)),
+        tuple(f"{i} - {word}" for i, word in enumerate(NUMERALS)),
     ),
     "kmnist": Source(
         "KMNIST",

@@ -63,25 +63,21 @@ def read_image(
     Raises:
         UserError: the file cannot be read, is damaged or of another kind.
     """
-    with reading(path):
-        # Decoding alone does not look at the checksums of a PNG.
-        with Image.open(path) as image:
-            image.verify()
-        with Image.open(path) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            if image.mode[0] in "IF":  # numbers that Pillow would cut off at 255
-                values = np.asarray(image)
-                if image.mode == "F" or not 0 <= values.min() <= values.max() < 2**16:
-                    raise UserError(f"{path} holds numbers that are not 8 or 16 bits: save it with 8")
-                image = Image.fromarray((values if values.max() < 256 else values >> 8).astype(np.uint8))
-            if "A" in image.getbands() or "transparency" in image.info:
-                image = image.convert("RGBA")
-                first, other = (
-                    Image.alpha_composite(Image.new("RGBA", image.size, colour), image).convert("L")
-                    for colour in (("white", "black") if invert else ("black", "white"))
-                )
-                image = other if np.ptp(first) < np.ptp(other) // 4 else first
-            grey = image.convert("L")
+    with reading(path), Image.open(path) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode[0] in "IF":  # numbers that Pillow would cut off at 255
+            values = np.asarray(image)
+            if image.mode == "F" or not 0 <= values.min() <= values.max() < 2**16:
+                raise UserError(f"{path} holds numbers that are not 8 or 16 bits: save it with 8")
+            image = Image.fromarray((values if values.max() < 256 else values >> 8).astype(np.uint8))
+        if "A" in image.getbands() or "transparency" in image.info:
+            image = image.convert("RGBA")
+            first, other = (
+                Image.alpha_composite(Image.new("RGBA", image.size, colour), image).convert("L")
+                for colour in (("white", "black") if invert else ("black", "white"))
+            )
+            image = other if np.ptp(first) < np.ptp(other) // 4 else first
+        grey = image.convert("L")
     if invert:
         grey = ImageOps.invert(grey)
     if max_value != 255:  # before the new size, because what training resizes are bytes up to `max_value`, too

@@ -29,7 +29,7 @@ class ClassFolders(NamedTuple):
 def find_idx(folder: Path) -> list[list[Path]]:
     """Every set of IDX_FILES in a folder or below it; each file may be in a folder of its own name."""
     places = defaultdict(dict)
-    for path in map(folder.joinpath, sorted(glob.glob("**/*-ubyte*", root_dir=folder, recursive=True))):
+    for path in sorted(folder.joinpath(name) for name in glob.glob("**/*-ubyte*", root_dir=folder, recursive=True)):
         if (match := _IDX_NAME.fullmatch(path.name)) and path.is_file():
             place = path.parent.parent if _IDX_NAME.fullmatch(path.parent.name) else path.parent
             places[place]["-".join(match.groups())] = path
@@ -68,9 +68,9 @@ def find_images(folder: Path) -> list[str]:
     from PIL import Image
 
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    found = [Path(path) for path in glob.iglob("**", root_dir=folder, recursive=True)]
-    found = [path for path in found if path.suffix.lower() in suffixes]
-    return [str(folder / path) for path in sorted(found, key=lambda path: (path.parent.parts, path.name))]
+    paths = (os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    found = (path for path in paths if os.path.splitext(path)[1].lower() in suffixes)
+    return sorted((path for path in found if f"{os.sep}." not in path.removeprefix(str(folder))), key=os.path.split)
 
 
 def contents(folder: Path) -> str:

@@ -270,7 +270,7 @@ BAD_IMAGES = {
     "empty": b"",
     "text": b"<html>",
     "truncated JPEG": encoded("JPEG", NOISE)[:-300],
-    "truncated PNG": PNG[:-5],
+    "truncated PNG": PNG[:-300],
     "flipped bit": PNG[:700] + bytes([PNG[700] ^ 0x10]) + PNG[701:],
     "floats": encoded("TIFF", NOISE.convert("F")),
 }

@@ -31,8 +31,8 @@ def order(made) -> list[int]:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("divisor", [255, 16])
 def test_pixels_are_quotients_exact_to_the_last_bit(device, dtype, divisor):
-    images, options = torch.arange(256).to(torch.uint8).view(1, 1, 16, 16), {"dtype": getattr(torch, dtype)}
-    ((X, _),) = BatchIterator(images, LABELS[:1], 4, divisor=divisor, device=torch.device(device), **options)
+    images, place = torch.arange(256).to(torch.uint8).view(1, 1, 16, 16), torch.device(device)
+    ((X, _),) = BatchIterator(images, LABELS[:1], 4, divisor=divisor, device=place, dtype=getattr(torch, dtype))
     assert X.device.type == device
     assert torch.equal(X.cpu(), torch.from_numpy(images.numpy().astype(dtype) / np.array(divisor, dtype)))
 

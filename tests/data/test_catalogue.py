@@ -11,6 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 import torchvision
+from filelock import FileLock
 
 from d2l_softmax.data.catalogue import SOURCES, DataUnavailableError, find_or_download
 from tests.idx_files import STEMS, TEST_IMAGES, TEST_LABELS, make_folder, snapshot
@@ -36,7 +37,6 @@ class Request(BaseHTTPRequestHandler):
     def do_GET(self):
         _, mirror, name = self.path.split("/")
         self.server.requested.append(name)
-        self.server.gate.wait(LONG)
         MIRRORS[mirror][0](self, self.server.files[name])
 
     def send(self, body: bytes, promised: int | None = None):
@@ -49,7 +49,7 @@ class Request(BaseHTTPRequestHandler):
 
 
 class Mirrors(ThreadingHTTPServer):
-    """A server of a small Fashion-MNIST, which answers while its gate is open."""
+    """A server of a small Fashion-MNIST."""
 
     def handle_error(self, *args): ...  # the client has given up
 
@@ -71,8 +71,7 @@ def mirrors(tmp_path, monkeypatch):
     resources = [(name, hashlib.md5(file).hexdigest()) for name, file in files.items()]
     monkeypatch.setattr(torchvision.datasets.FashionMNIST, "resources", resources)
     mirrors = Mirrors(("127.0.0.1", 0), Request)
-    mirrors.files, mirrors.requested, mirrors.gate, mirrors.monkeypatch = files, [], threading.Event(), monkeypatch
-    mirrors.gate.set()
+    mirrors.files, mirrors.requested, mirrors.monkeypatch = files, [], monkeypatch
     threading.Thread(target=mirrors.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield mirrors
     mirrors.shutdown()
@@ -122,19 +121,15 @@ def test_a_killed_download_changes_nothing_and_what_it_left_is_used_and_removed(
     assert set(mirrors.requested) == {f"{TEST_IMAGES}.gz", f"{TEST_LABELS}.gz"}
 
 
-@pytest.mark.parametrize(("mirror", "downloads"), [("good", 1), ("busy", 2)])
-def test_a_download_that_waited_for_another_is_needed_only_if_that_failed(data, mirrors, capsys, mirror, downloads):
-    mirrors.publish(mirror, mirror)
-    mirrors.gate.clear()
-    with ThreadPoolExecutor(2) as pool:
-        both = [pool.submit(find_or_download, "fashion-mnist", data) for _ in range(2)]
-        time.sleep(0.5)  # so that both have begun; if not, the outcome is the same
-        mirrors.gate.set()
-    expected = [type(None) if mirror == "good" else DataUnavailableError] * 2
-    assert [type(future.exception()) for future in both] == expected
-    assert capsys.readouterr().err.count("downloading") == downloads
-    if mirror == "good":
-        assert_complete(data, mirrors)
+def test_a_download_that_waited_for_another_is_not_needed(data, mirrors):
+    data.mkdir(parents=True)
+    mirrors.publish("busy", "busy")
+    with ThreadPoolExecutor(1) as pool, FileLock(data / ".fashion-mnist.lock"):
+        waiting = pool.submit(find_or_download, "fashion-mnist", data)
+        time.sleep(0.2)  # so that it has begun; if not, the outcome is the same
+        make_folder(data / "FashionMNIST" / "raw", 60, 20, 10, 28)
+    assert len(waiting.result()) == 4
+    assert not mirrors.requested
 
 
 @pytest.mark.parametrize("cause", [OSError, KeyboardInterrupt])

@@ -30,21 +30,14 @@ def fetch(monkeypatch) -> Mock:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-@pytest.mark.parametrize("real", [False, True], ids=["made up", "real"])
-def test_named_data_sets_are_torchvisions(tmp_path, request, name, real):
+def test_named_data_sets_are_torchvisions(tmp_path, name):
     published = getattr(torchvision.datasets, SOURCES[name].folder)
-    data = request.getfixturevalue("real_data") if real else tmp_path / "gzipped"
-    raw, extracted = (root / published.__name__ / "raw" for root in (data, tmp_path / "extracted"))
-    if not real:
-        make_folder(raw, 50, 20, 10, 28)
-    elif not raw.is_dir():
-        pytest.skip(f"the real {name} is not here")
-    extracted.mkdir(parents=True)
-    for stem in STEMS:
-        extract_archive(raw / f"{stem}.gz", extracted)
+    raw, extracted = (tmp_path / place / published.__name__ / "raw" for place in ("gzipped", "extracted"))
+    make_folder(raw, 50, 20, 10, 28)
+    make_folder(extracted, 50, 20, 10, 28, gz=False)
     train, test = (published(tmp_path / "extracted", train=train) for train in (True, False))
     expected = [train.data.unsqueeze(1), train.targets, test.data.unsqueeze(1), test.targets]
-    for folder in (data, tmp_path / "extracted"):
+    for folder in (tmp_path / "gzipped", tmp_path / "extracted"):
         dataset = load_dataset(name, folder)
         assert (dataset.name, dataset.classes, dataset.num_inputs) == (name, tuple(published.classes), 784)
         torch.testing.assert_close([getattr(dataset, field) for field in FIELDS], expected, rtol=0, atol=0)
@@ -99,7 +92,7 @@ def test_an_incomplete_data_set_is_fetched_or_replaced_by_digits_with_a_warning(
         load_data_fashion_mnist(5, data_dir=tmp_path)
     with pytest.warns(UserWarning, match="no mirror delivers.* digits") as warned:
         assert load_dataset("auto", tmp_path).name == "digits"
-    assert [warning.filename for warning in warned] == [__file__]
+    assert [warning.filename for warning in warned if "digits" in str(warning.message)] == [__file__]
     assert [call.args[0] for call in fetch.call_args_list] == [SOURCES["fashion-mnist"]] * 2
 
 
@@ -150,21 +143,12 @@ def test_load_data_fashion_mnist_shuffles_training_and_keeps_the_test_order(tmp_
     assert [torch.equal(one, X) for X in (same, other)] == [True, False]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "options", "error", "message"),
-    [
-        ([256, 4], {}, TypeError, "takes 1 positional argument"),
-        ([0], {}, ValueError, "batch_size must be a whole number of at least 1, got 0"),
-        ([5], {"resize": 0}, ValueError, "must be > 0"),
-        ([5], {"data_dir": __file__}, FileExistsError, __file__),
-        ([5], {"data_dir": "~/missing"}, UserError, "no mirror delivers.* data_dir="),
-    ],
-)
-def test_a_wrong_argument_is_named(tmp_path, monkeypatch, fetch, arguments, options, error, message):
+def test_a_number_of_workers_is_refused_and_a_missing_folder_named(tmp_path, monkeypatch, fetch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    make_folder(tmp_path / "FashionMNIST" / "raw", 30, 10, 10, 28)
-    with pytest.raises(error, match=message):
-        load_data_fashion_mnist(*arguments, **({"data_dir": tmp_path} | options))
+    with pytest.raises(TypeError, match="takes 1 positional argument"):
+        load_data_fashion_mnist(256, 4)
+    with pytest.raises(DataUnavailableError, match=f"{tmp_path}/missing/.*no mirror delivers.* data_dir="):
+        load_data_fashion_mnist(5, data_dir="~/missing")
 
 
 def test_validation_images_are_drawn_from_the_training_images():
