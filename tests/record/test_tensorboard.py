@@ -46,11 +46,8 @@ def ask(logdir):
         yield ask
 
 
-def test_there_are_no_other_runs(ask):
-    assert set(ask("runs")) == EXPECTED_RUNS
-
-
 def test_scalars_are_grouped_and_are_the_figures_of_the_run(ask, logdir):
+    assert set(ask("runs")) == EXPECTED_RUNS
     tags = ask("plugin/scalars/tags")
     assert set(tags["one"]) == {"loss/train", "loss/test", "accuracy/train", "accuracy/test"}
     assert set(tags["both/differences"]) == {f"mode differences/largest in a {what}" for what in ("weight", "loss")}
@@ -95,8 +92,7 @@ def test_the_modes_share_a_chart_for_the_losses_and_one_for_the_accuracies(ask):
             assert set(found["tag_to_events"]) == {f"{kind}/train", f"{kind}/test"}
 
 
-def test_histograms_and_texts_are_there(ask):
-    assert len(ask("plugin/histograms/histograms", run="one", tag="weights")) == 2
+def test_texts_are_there(ask):
     texts = {
         ("one", "settings"): "lr_schedule.*constant",
         ("one", "scores"): "precision.*accuracy 0",
