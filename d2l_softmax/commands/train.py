@@ -20,8 +20,8 @@ from d2l_softmax.record.run_folder import CONFIG
 # What trains is imported once the arguments are known to be right, so that --help and mistakes need not wait for it.
 if TYPE_CHECKING:
     from d2l_softmax.experiment.compare import Comparison
-    from d2l_softmax.experiment.ranking import Sweep
     from d2l_softmax.experiment.run import Run
+    from d2l_softmax.experiment.sweep import Sweep
 
 COMPARE = "compare"
 # Fall of the training loss in the last epoch, as a share of it, from which training should go on.
@@ -177,9 +177,7 @@ def _advice(ended: "Run") -> str:
 
 
 def _summarize_sweep(sweep: "Sweep") -> int:
-    from d2l_softmax.experiment.ranking import summary
-
-    table = list(summary(sweep))
+    table = list(sweep.table())
     first, *widths, _ = (max(map(len, cells)) for cells in zip(*table, strict=True))
     print()
     for value, *cells, remark in table:

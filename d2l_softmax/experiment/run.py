@@ -16,7 +16,6 @@ from d2l_softmax.data.datasets import Dataset, load_dataset, split_validation
 from d2l_softmax.device import resolve_device, threads
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment import learner_file
-from d2l_softmax.experiment.lr_schedule import SCHEDULES
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.initialisers import INITIALISERS
 from d2l_softmax.metrics import EpochResult
@@ -192,9 +191,8 @@ class Run:
 
     def set_learning_rate(self, epoch: int) -> None:
         """Set the learning rate of an epoch."""
-        factor = SCHEDULES[self.settings.lr_schedule](epoch, self.settings.epochs)
         for group in self.learner.updater.param_groups:
-            group["lr"] = self.settings.lr * factor
+            group["lr"] = self.settings.learning_rate(epoch)
 
     def record(self, result: EpochResult) -> None:
         """Keep the result of an epoch.

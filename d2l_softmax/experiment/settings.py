@@ -8,13 +8,12 @@ from pathlib import PurePath
 from typing import Any
 
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.lr_schedule import SCHEDULES
 from d2l_softmax.initialisers import INITIALISERS
 from d2l_softmax.modes import MODES, is_own_file
 
 CHOICES = {
     "mode": tuple(MODES),
-    "lr_schedule": tuple(SCHEDULES),
+    "lr_schedule": ("constant", "cosine"),
     "init": tuple(INITIALISERS),
     "pixels": ("unit", "raw"),
     "dtype": ("float32", "float64"),
@@ -83,6 +82,16 @@ class Settings:
             path = PurePath(self.run_name)
             if not path.parts or path.is_absolute() or ".." in path.parts:
                 raise UserError(f"--run-name must name a folder inside --logdir, got '{self.run_name}'")
+
+    def learning_rate(self, epoch: int) -> float:
+        """The learning rate in an epoch, counted from 1.
+
+        `cosine` is half a cosine from `lr` in the first epoch towards 0 after the last (Loshchilov and Hutter, 2017,
+        equation 5): `torch.optim.lr_scheduler.CosineAnnealingLR` with `T_max=epochs`, stepped once per epoch.
+        """
+        if self.lr_schedule == "constant":
+            return self.lr
+        return self.lr * (0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.epochs)))
 
     def divisor(self, max_value: int) -> int:
         """What bytes are divided by, where `max_value` is the byte that stands for an intensity of 1."""
