@@ -14,7 +14,7 @@ from d2l_softmax.data.catalogue import DATASETS, check_dataset
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.settings import CHOICES, SWEPT, Settings, one_of
 from d2l_softmax.modes import MODES, is_own_file
-from d2l_softmax.parallel.launch import launched
+from d2l_softmax.parallel import launched
 from d2l_softmax.record.run_folder import CONFIG
 
 # What trains is imported once the arguments are known to be right, so that --help and mistakes need not wait for it.

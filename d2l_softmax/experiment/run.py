@@ -25,7 +25,7 @@ from d2l_softmax.record import checkpoint
 from d2l_softmax.record.console import EpochTable, batch_bar
 from d2l_softmax.record.recorder import Recorder, has_pictures
 from d2l_softmax.record.run_folder import check_run_name, create_run_folder, locked
-from d2l_softmax.training import Learner, run_epoch
+from d2l_softmax.training import Learner
 
 
 def run(settings: Settings) -> "Run":
@@ -180,14 +180,12 @@ class Run:
 
     def epochs(self) -> Iterator[EpochResult]:
         """Train, one epoch whenever a result is asked for, up to the number of the settings."""
-        learner = distributed.wrap_learner(self.learner)
-        shards = {split: distributed.shard(data_iter) for split, data_iter in self.iterators.items()}
         begin, num_epochs = len(self.history) + 1, self.settings.epochs
-        bar = batch_bar(shards["train"], begin, num_epochs)
+        train_iter, *others = self.iterators.values()
+        bar = batch_bar(train_iter, begin, num_epochs)
         for epoch in range(begin, num_epochs + 1):
             self.set_learning_rate(epoch)
-            result = run_epoch(learner, epoch, bar, shards["test"], shards["validation"])
-            yield distributed.reduce_result(result, **shards)
+            yield distributed.run_epoch(self.learner, epoch, bar, *others)
 
     def set_learning_rate(self, epoch: int) -> None:
         """Set the learning rate of an epoch."""

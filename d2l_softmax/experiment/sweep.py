@@ -18,7 +18,6 @@ from d2l_softmax.parallel.stack import Stack
 from d2l_softmax.record.console import batch_bar, epoch_bar
 from d2l_softmax.record.files import write_csv
 from d2l_softmax.record.run_folder import create_run_folder, write_config
-from d2l_softmax.training import run_epoch
 
 # Runs trained together at most; more would save little and keep their files and pictures open.
 MAX_STACKED = 32
@@ -162,16 +161,15 @@ def _train_together(runs: dict[str, Run], ended: Sweep) -> None:
 
 def _epochs(runs: list[Run]) -> Iterator[list[tuple[Run, EpochResult]]]:
     """Train runs together and yield the results of each epoch; one that diverges is left out after that."""
-    settings, iterators = runs[0].settings, runs[0].iterators
+    settings, (train_iter, *others) = runs[0].settings, runs[0].iterators.values()
     build = partial(build_learner, settings, device=runs[0].device)
-    bar = batch_bar(iterators["train"], 1, settings.epochs)
+    bar = batch_bar(train_iter, 1, settings.epochs)
     stack = None
     for epoch in range(1, settings.epochs + 1):
         stack = stack or Stack([run.learner for run in runs], build)
         for run in runs:
             run.set_learning_rate(epoch)
-        splits = map(stack.batches, (bar, iterators["test"], iterators["validation"]))
-        results = list(zip(runs, stack.split(run_epoch(stack, epoch, *splits)), strict=True))
+        results = list(zip(runs, stack.run_epoch(epoch, bar, *others), strict=True))
         yield results
         if not all(result.is_finite for _, result in results):
             runs, stack = [run for run, result in results if result.is_finite], None
