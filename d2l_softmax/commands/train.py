@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from d2l_softmax.commands.errors_and_interrupts import Parser, interrupted, program, run_command
 from d2l_softmax.data.catalogue import DATASETS, check_dataset
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.settings import CHOICES, SWEPT, Settings, one_of
+from d2l_softmax.experiment.settings import CHOICES, SWEPT, Settings
 from d2l_softmax.modes import MODES, is_own_file
 from d2l_softmax.parallel import launched
 from d2l_softmax.record.run_folder import CONFIG
@@ -92,11 +92,6 @@ def _dispatch(options: dict) -> int:
     names = [options.get("mode", Settings.mode)]
     if comparing:
         names = (",".join(MODES) if modes is None else modes).split(",")
-    for name in names:
-        if not is_own_file(name):
-            one_of("--mode", name, [*MODES, COMPARE])
-        elif not Path(name).is_file():
-            raise UserError(f"--mode {name}: there is no such file")
     if modes is not None and not comparing:
         raise UserError(f"--modes {modes} is for --mode {COMPARE}")
     if "logdir" in options:

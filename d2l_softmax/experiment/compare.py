@@ -124,7 +124,6 @@ def compare(settings: Settings, modes: list[str]) -> Comparison:
     with ExitStack() as stack:
         for mode, run in runs.items():
             stack.enter_context(run.recording(folder / Path(mode).name))
-        stack.enter_context(first.threads())
         writer = stack.enter_context(event_writer(folder / "differences"))
         write_charts(writer, dataset.name)
         try:

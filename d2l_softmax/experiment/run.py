@@ -4,7 +4,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from d2l_softmax.parallel import distributed
 from d2l_softmax.record import checkpoint
 from d2l_softmax.record.console import EpochTable, batch_bar
 from d2l_softmax.record.recorder import Recorder, has_pictures
-from d2l_softmax.record.run_folder import check_run_name, create_run_folder, locked
+from d2l_softmax.record.run_folder import create_run_folder, locked
 from d2l_softmax.training import Learner
 
 
@@ -37,8 +37,6 @@ def run(settings: Settings) -> "Run":
         OSError: the folder cannot be written.
     """
     distributed.connect()
-    if settings.run_name is not None:
-        check_run_name(settings.logdir, settings.run_name)
     new = Run(settings, *data_and_device(settings))
     label = f"{new.dataset.name}-{Path(settings.mode).stem}"
     new.train(distributed.from_first(lambda: create_run_folder(settings.logdir, label, settings.run_name)))
@@ -91,6 +89,8 @@ class Run:
     """
 
     def __init__(self, settings: Settings, dataset: Dataset, device: torch.device, like: "Run | None" = None):
+        if settings.dataset == "auto":
+            settings = replace(settings, dataset=dataset.name)  # that it stands for another one later changes nothing
         self.settings, self.device, self.description = settings, device, dataset.description
         self.mode = learner_file.checksum(settings.mode) if is_own_file(settings.mode) else settings.mode
         if like is not None:
@@ -132,7 +132,7 @@ class Run:
         """
         self.folder = folder
         try:
-            with self.recording(folder), self.threads():
+            with self.recording(folder):
                 if self.is_complete:
                     print(f"{folder} already has {len(self.history)} epochs: name more with --epochs to train on")
                     return
@@ -150,7 +150,7 @@ class Run:
 
     @contextmanager
     def recording(self, folder: Path, hparams: dict[str, float] | None = None) -> Iterator[None]:
-        """Record what is trained in the block, from the checkpoint on where there is one.
+        """Record what is trained in the block, from the checkpoint on where there is one, on few or many threads.
 
         Args:
             folder: the run's, which no other process may write to.
@@ -160,7 +160,8 @@ class Run:
         is_first, order = distributed.is_first(), self.iterators["train"].generator
         if is_first:
             folder.mkdir(exist_ok=True)
-        with locked(folder) if is_first else nullcontext():
+        step = self.settings.batch_size * self.learner.W.numel()
+        with locked(folder) if is_first else nullcontext(), threads(self.device, step):
             identity = self.settings.identity() | {"mode": self.mode, "data": self.description["sha256"]}
             if (state := distributed.from_first(lambda: checkpoint.load(folder))) is not None:
                 self.history = checkpoint.restore(state, folder, self.learner, order, identity)
@@ -173,10 +174,6 @@ class Run:
             finally:
                 self.recorder.close()
                 self.recorder = None
-
-    def threads(self):
-        """A block with as many threads as are fast for these steps."""
-        return threads(self.device, self.settings.batch_size * self.learner.W.numel())
 
     def epochs(self) -> Iterator[EpochResult]:
         """Train, one epoch whenever a result is asked for, up to the number of the settings."""

@@ -148,7 +148,6 @@ def _train_together(runs: dict[str, Run], ended: Sweep) -> None:
         for name, run in runs.items():
             stack.enter_context(run.recording(ended.folder / name, ended.values[name]))
             ended.results[name] = run.history
-        stack.enter_context(first.threads())
         for results in epoch_bar(_epochs(list(runs.values())), first.settings.epochs):
             for run, result in results:
                 if result.is_finite:

@@ -161,12 +161,11 @@ def test_data_may_move_but_not_change(tmp_path, monkeypatch, capsys):
     assert resume(tmp_path / "run", 2) == 0
     (tmp_path / "old").rename(tmp_path / "new")
     assert resume(tmp_path / "run", 3) == 2
-    assert resume(tmp_path / "run", 3, "--dataset", "../new") == 0
-    assert resume(tmp_path / "run", 4, "--data-dir", "../new") == 0
-    assert resume(tmp_path / "run", 5) == 0
+    assert resume(tmp_path / "run", 3, "--data-dir", "../new") == 0
+    assert resume(tmp_path / "run", 4) == 0
     write_idx(tmp_path / "new" / f"{TEST_LABELS}.gz", arrays[TEST_LABELS][::-1])
     capsys.readouterr()
-    assert resume(tmp_path / "run", 6) == 2
+    assert resume(tmp_path / "run", 5) == 2
     assert "checksum" in one_error(capsys)
 
 

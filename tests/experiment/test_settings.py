@@ -27,7 +27,7 @@ REFUSED = [
     *((name, ["1", 0.5, None], "") for name in ("epochs", "seed", "validation")),
     ("data_dir", [1, None], "be "),
     ("figures", [1, "yes", None], "be "),
-    ("run_name", ["", ".", "..", "../run", "/run", "run/../.."], "name a folder inside --logdir"),
+    ("run_name", ["", ".", "..", "../run", "/run", "run/../.."], "be the name of a folder inside --logdir"),
 ]
 
 
