@@ -105,8 +105,9 @@ def sweep(combinations: list[Settings]) -> Sweep:
     members = dict(zip(map(_label, values), combinations, strict=True))
     if len(members) < len(combinations):
         raise UserError("a sweep must name every value once")
-    alike = Run(first, *data_and_device(first))
-    folder = create_run_folder(first.logdir, f"{alike.dataset.name}-{first.mode}-sweep", first.run_name)
+    dataset, device = data_and_device(first)
+    alike = Run(first, dataset, device)
+    folder = create_run_folder(first.logdir, f"{dataset.name}-{first.mode}-sweep", first.run_name)
     config = {"kind": "sweep", "members": list(members), "data": alike.description, "command": sys.argv}
     write_config(folder, config)
     measure = "validation_accuracy" if first.validation else "test_accuracy"
@@ -116,8 +117,9 @@ def sweep(combinations: list[Settings]) -> Sweep:
         for names in _stackable(members):
             if (settings := members[names[0]]) is not first:
                 # Of one's own images, the seed decides which are for the test.
-                alike = Run(settings, *data_and_device(settings))
-            runs = {name: Run(members[name], alike.dataset, alike.device, like=alike) for name in names}
+                dataset, device = data_and_device(settings)
+                alike = Run(settings, dataset, device)
+            runs = {name: Run(members[name], dataset, device, like=alike) for name in names}
             _train_together(runs, ended)
     except KeyboardInterrupt:
         ended.interrupted = True

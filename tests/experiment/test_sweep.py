@@ -1,4 +1,5 @@
 import csv
+import json
 import re
 import signal
 import sys
@@ -42,6 +43,10 @@ def figures(folder):
     return torch.tensor([[float(cell) for cell in row] for row in rows(folder)[1:]], dtype=torch.float64)
 
 
+def data(folder):
+    return json.loads((folder / "config.json").read_text())["data"]
+
+
 def state(folder):
     """Everything a run has learned: W, b and the tensors of its updater."""
     checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
@@ -71,6 +76,7 @@ def test_every_combination_is_the_run_it_would_be_alone(tmp_path, run, capsys, m
     for lr, momentum, seed in (("0.05", "0.9", "1"), ("0.5", "0", "2")):
         assert run(f"lr={lr}", f"{same} --lr {lr} --momentum {momentum} --seed {seed}") == 0
         member, alone = tmp_path / "sweep" / f"lr={lr},momentum={momentum},seed={seed}", tmp_path / f"lr={lr}"
+        assert data(member) == data(alone)
         assert_close(figures(member), figures(alone), rtol=1e-12, atol=0)
         assert_close(state(member), state(alone), rtol=1e-12, atol=1e-13)
 
