@@ -20,7 +20,7 @@ from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.initialisers import INITIALISERS
 from d2l_softmax.metrics import EpochResult
 from d2l_softmax.modes import MODES, is_own_file
-from d2l_softmax.parallel import distributed
+from d2l_softmax.parallel import distributed, is_first
 from d2l_softmax.record import checkpoint
 from d2l_softmax.record.console import EpochTable, batch_bar
 from d2l_softmax.record.recorder import Recorder, has_pictures
@@ -157,15 +157,15 @@ class Run:
             hparams: what TensorBoard's HParams shows, of a member of a sweep.
         """
         self.folder = folder
-        is_first, order = distributed.is_first(), self.iterators["train"].generator
-        if is_first:
+        first, order = is_first(), self.iterators["train"].generator
+        if first:
             folder.mkdir(exist_ok=True)
         step = self.settings.batch_size * self.learner.W.numel()
-        with locked(folder) if is_first else nullcontext(), threads(self.device, step):
+        with locked(folder) if first else nullcontext(), threads(self.device, step):
             identity = self.settings.identity() | {"mode": self.mode, "data": self.description["sha256"]}
             if (state := distributed.from_first(lambda: checkpoint.load(folder))) is not None:
                 self.history = checkpoint.restore(state, folder, self.learner, order, identity)
-            if not is_first or self.is_complete:
+            if not first or self.is_complete:
                 yield
                 return
             self.recorder = Recorder(folder, self.config(), self.learner, order, self.history, identity, hparams)
@@ -196,10 +196,9 @@ class Run:
             UserError: its loss is not finite; then nothing of the epoch is kept.
         """
         if not result.is_finite:
-            kept = f"{len(self.history)} epoch(s) and its settings are kept in {self.folder}"
-            lr = self.settings.lr
             raise UserError(
-                f"the loss is no longer finite in epoch {result.epoch}: {kept}; try a smaller --lr than {lr:g}"
+                f"the loss is no longer finite in epoch {result.epoch}: {len(self.history)} epoch(s) and settings "
+                f"are in {self.folder}; try a smaller --lr than {self.settings.lr:g}"
             )
         self.history.append(result)
         if self.recorder is not None:
@@ -212,15 +211,12 @@ class Run:
 
     def config(self) -> dict:
         """Return the content of `config.json`: the settings, the data, and what it runs on."""
-        cuda = self.device.type == "cuda"
+        on_gpu = self.device.type == "cuda"
+        name = torch.cuda.get_device_name(self.device) if on_gpu else platform.machine()
         return {
             "settings": asdict(self.settings),
             "data": self.description,
-            "device": {
-                "type": str(self.device),
-                "name": torch.cuda.get_device_name(self.device) if cuda else platform.machine(),
-                "threads": torch.get_num_threads(),
-            },
+            "device": {"type": str(self.device), "name": name, "threads": torch.get_num_threads()},
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "command": sys.argv,
@@ -231,14 +227,12 @@ def _make_iterators(settings: Settings, dataset: Dataset, device: torch.device) 
     """Put the data on the device: the batches of `train`, `test` and `validation`, which may be None."""
     dtype = getattr(torch, settings.dtype)
     place = {"divisor": settings.divisor(dataset.max_value), "device": device, "dtype": dtype}
-
-    def in_order(images: torch.Tensor | None, labels: torch.Tensor | None) -> BatchIterator | None:
-        # Evaluation does not depend on the size of its batches, so it takes one that is fast.
-        return None if images is None else BatchIterator(images, labels, block_size(images, dtype), **place)
-
-    train = (dataset.train_images, dataset.train_labels, settings.batch_size)
-    return {
-        "train": BatchIterator(*train, seed=settings.seed, **place),
-        "test": in_order(dataset.test_images, dataset.test_labels),
-        "validation": in_order(dataset.validation_images, dataset.validation_labels),
-    }
+    # Evaluation does not depend on the size of its batches, so it takes one that is fast.
+    fast, validation = block_size(dataset.train_images, dtype), None
+    train = BatchIterator(
+        dataset.train_images, dataset.train_labels, settings.batch_size, seed=settings.seed, **place
+    )
+    test = BatchIterator(dataset.test_images, dataset.test_labels, fast, **place)
+    if settings.validation:
+        validation = BatchIterator(dataset.validation_images, dataset.validation_labels, fast, **place)
+    return {"train": train, "test": test, "validation": validation}
