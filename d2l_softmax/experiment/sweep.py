@@ -129,7 +129,7 @@ def sweep(combinations: list[Settings]) -> Sweep:
         rows.append([*value.values(), *last, ended.diverged.get(name)])
     write_csv(folder / "sweep.csv", [[*varied, *EpochResult._fields, "diverged_in"], *rows])
     if first.figures and not ended.interrupted:
-        _draw(ended, members)
+        _draw(ended, first.mode)
     return ended
 
 
@@ -178,19 +178,13 @@ def _epochs(runs: list[Run]) -> Iterator[list[tuple[Run, EpochResult]]]:
                 return
 
 
-def _draw(ended: Sweep, members: dict[str, Settings]) -> None:
-    """Draw the losses of every combination, the best first, and the pictures of the best run."""
+def _draw(ended: Sweep, mode: str) -> None:
+    """Draw the losses of every combination, the best first."""
     from d2l_softmax.record import pictures
 
-    losses, ranking, varied = {}, ended.ranking(), next(iter(ended.values.values()))
-    for label, names in ranking.items():
+    losses, varied = {}, next(iter(ended.values.values()))
+    for label, names in ended.ranking().items():
         of = [[r.train_loss for r in ended.results[n]] + [math.nan] * (n in ended.diverged) for n in names]
         losses[label] = list(map(fmean, zip(*of, strict=False)))
-    title = f"{next(iter(members.values())).mode}: {', '.join(varied)}"
-    title += ", mean over the seeds" if "seed" in varied else ""
+    title = f"{mode}: {', '.join(varied)}" + ", mean over the seeds" * ("seed" in varied)
     pictures.save(pictures.sweep(losses, title), ended.folder / "sweep.png")
-    best, *_ = names = next(iter(ranking.values()))
-    if not any(map(ended.remark, names)):
-        run = Run(members[best], *data_and_device(members[best]))
-        with run.recording(ended.folder / best, ended.values[best]):
-            run.draw()

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from d2l_softmax.commands.train import main
 from d2l_softmax.experiment import sweep
+from d2l_softmax.record import pictures
 from tests.soak import rows
 
 
@@ -110,13 +111,17 @@ def test_bad_sweeps_are_one_line(tmp_path, run, capsys, arguments):
     assert not any(tmp_path.iterdir())
 
 
-def test_only_the_best_member_has_the_pictures_of_a_run(tmp_path, run, capsys):
-    assert run("sweep", "--lr 1e-6 0.5 1e-5") == 0
-    ((best, _), *_) = printed(capsys.readouterr().out, "test")
-    assert best == "lr=0.5"
-    pictures = ("samples", "weights", "curves", "predictions", "mistakes", "confusion")
-    drawn = {path.relative_to(tmp_path / "sweep").as_posix() for path in tmp_path.rglob("*.png")}
-    assert drawn == {"sweep.png", *(f"lr=0.5/{name}.png" for name in pictures)}
+def test_a_sweep_has_one_picture_of_all_losses_the_best_first(tmp_path, run, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, "sweep", lambda *given, draw=pictures.sweep: drawn.append(given) or draw(*given))
+    assert run("sweep", "--lr 1e-6 0.5 --seed 1 2") == 0
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")] == ["sweep/sweep.png"]
+    ((losses, title),) = drawn
+    assert title == "scratch: lr, seed, mean over the seeds"
+    for name, mean in losses.items():
+        of = [figures(tmp_path / "sweep" / f"{name},seed={seed}")[:, 1] for seed in (1, 2)]
+        assert mean == pytest.approx(sum(of) / 2)
+    assert list(losses) == ["lr=0.5", "lr=1e-06"]
 
 
 def test_ctrl_c_keeps_what_is_complete_and_names_what_is_not(tmp_path, run, capsys, monkeypatch):
