@@ -140,10 +140,9 @@ def test_ctrl_c_keeps_what_is_complete_and_names_what_is_not(tmp_path, run, caps
     assert len(table(tmp_path / "sweep")) == 8
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_a_terminal_shows_how_far_a_sweep_is_even_if_all_diverge(run, capsys, monkeypatch, terminal):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+def test_a_terminal_shows_how_far_a_sweep_is_even_if_all_diverge(run, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert run("sweep", "--lr 1e20 1e21 --weight-decay 1e20") == 0
     out, err = capsys.readouterr()
-    assert ("0/2" in err, bool(err)) == (terminal, terminal)
+    assert "0/2" in err
     assert printed(out, "test") == [("lr=1e+20", "1"), ("lr=1e+21", "1")]
