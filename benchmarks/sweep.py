@@ -38,11 +38,11 @@ def one_after_another(mode: str, dataset: Dataset) -> Epoch:
 def together(mode: str, dataset: Dataset) -> Epoch:
     """One epoch for all rates."""
     stack = Stack(_learners(mode, dataset), partial(MODES[mode], lr=RATES[0], device=CPU))
-    iterators = [stack.batches(data_iter) for data_iter in _iterators(dataset)]
+    iterators = _iterators(dataset)
 
     def epoch() -> list:
         with threads(CPU, BATCH_SIZE * stack.wide.W.numel()):
-            return list(stack.split(run_epoch(stack, 1, *iterators)))
+            return stack.run_epoch(1, *iterators)
 
     return epoch
 

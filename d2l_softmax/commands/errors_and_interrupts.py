@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from d2l_softmax.errors import UserError
-from d2l_softmax.parallel.launch import is_first, launched
+from d2l_softmax.parallel import is_first, launched
 
 # Seconds that another process than the first waits before it reports an error.
 GRACE = 10.0

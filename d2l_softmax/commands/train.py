@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from d2l_softmax.commands.errors_and_interrupts import Parser, interrupted, program, run_command
 from d2l_softmax.data.catalogue import DATASETS, find_own
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.settings import CHOICES, SWEPT, Settings, one_of
+from d2l_softmax.experiment.settings import CHOICES, SWEPT, Settings
 from d2l_softmax.modes import MODES, is_own_file
-from d2l_softmax.parallel.launch import launched
+from d2l_softmax.parallel import launched
 from d2l_softmax.record.run_folder import CONFIG
 
 # What trains is imported once the arguments are known to be right, so that --help and mistakes need not wait for it.
 if TYPE_CHECKING:
     from d2l_softmax.experiment.compare import Comparison
-    from d2l_softmax.experiment.ranking import Sweep
     from d2l_softmax.experiment.run import Run
+    from d2l_softmax.experiment.sweep import Sweep
 
 COMPARE = "compare"
 # Fall of the training loss in the last epoch, as a share of it, from which training should go on.
@@ -92,11 +92,6 @@ def _dispatch(options: dict) -> int:
     names = [options.get("mode", Settings.mode)]
     if comparing:
         names = (",".join(MODES) if modes is None else modes).split(",")
-    for name in names:
-        if not is_own_file(name):
-            one_of("--mode", name, [*MODES, COMPARE])
-        elif not Path(name).is_file():
-            raise UserError(f"--mode {name}: there is no such file")
     if modes is not None and not comparing:
         raise UserError(f"--modes {modes} is for --mode {COMPARE}")
     if "logdir" in options:
@@ -176,9 +171,7 @@ def _advice(ended: "Run") -> str:
 
 
 def _summarize_sweep(sweep: "Sweep") -> int:
-    from d2l_softmax.experiment.ranking import summary
-
-    table = list(summary(sweep))
+    table = list(sweep.table())
     first, *widths, _ = (max(map(len, cells)) for cells in zip(*table, strict=True))
     print()
     for value, *cells, remark in table:

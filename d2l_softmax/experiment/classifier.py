@@ -8,15 +8,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from d2l_softmax.data.catalogue import DATASETS
 from d2l_softmax.data.datasets import load_dataset
 from d2l_softmax.data.files import outermost, read_image
 from d2l_softmax.data.folders import contents, find_images, printable
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.resume import settings_of
+from d2l_softmax.experiment.resume import check_data, read_run, with_data_in
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.record import checkpoint, pictures
-from d2l_softmax.record.run_folder import CONFIG, read_config
+from d2l_softmax.record.run_folder import CONFIG
 from d2l_softmax.scratch import Net, softmax
 
 
@@ -60,16 +59,13 @@ def load_classifier(folder: Path) -> Classifier:
     Raises:
         UserError: there is no run, its files are damaged or not of one run, or it has no checkpoint.
     """
-    config = read_config(folder)
-    if "members" in config:
-        raise UserError(f"{folder} holds several runs: name one of them, {', '.join(config['members'])}")
-    settings, data = settings_of(folder, config), config["data"]
+    settings, data = read_run(folder)
     if (state := checkpoint.load(folder)) is None:
         raise UserError(f"{folder} has no checkpoint: train it further with --resume, or name another run")
+    identity = {"data": data["sha256"], **settings.identity()}
     shape = data["height"] * data["width"], len(data["classes"])
-    for tensor, expected in ((state["W"], shape), (state["b"], shape[1:])):
-        if tensor.shape != expected or tensor.dtype != getattr(torch, settings.dtype):
-            raise UserError(f"{checkpoint.CHECKPOINT} and {CONFIG} in {folder} are not of one run: put them back")
+    if not identity.items() <= state["identity"].items() or state["W"].shape != shape:
+        raise UserError(f"{checkpoint.CHECKPOINT} and {CONFIG} in {folder} are not of one run: put them back")
     return Classifier(folder, settings, data, state)
 
 
@@ -112,16 +108,9 @@ def _warn_of_looks(images: Tensor, files: list[Path], run: Classifier, invert: b
 
 def classify_test_images(run: Classifier, data_dir: str | None, count: int) -> tuple[list[list[str]], Tensor, Figure]:
     """Numbers and true classes, probabilities and a picture of the first test images."""
-    # What `auto` stood for then need not be what it stands for now.
-    name = run.data["name"] if run.settings.dataset == "auto" else run.settings.dataset
-    if data_dir is not None and name not in DATASETS:
-        name = data_dir  # where one's own data are now
-    data_dir = run.settings.data_dir if data_dir is None else data_dir
-    dataset = load_dataset(name, data_dir, run.settings.resize, run.settings.seed)
-    if dataset.description["sha256"] != run.data["sha256"]:
-        raise UserError(
-            f"the data set is not the one that {run.folder} was trained on: name its folder with --data-dir"
-        )
+    settings = with_data_in(data_dir, run.settings)
+    dataset = load_dataset(settings.dataset, settings.data_dir, settings.resize, settings.seed)
+    check_data(dataset, run.data, run.folder)
     images, labels, classes = dataset.test_images[:count], dataset.test_labels[:count], run.data["classes"]
     probabilities = run.probabilities(images)
     drawn = pictures.predictions(images, labels, probabilities, classes, run.data["max_value"])

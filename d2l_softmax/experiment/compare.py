@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch.utils.tensorboard import SummaryWriter
 
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.run import Run, build_learner, data_and_device
 from d2l_softmax.experiment.settings import Settings
-from d2l_softmax.metrics import EpochResult
 from d2l_softmax.record.console import EpochTable
 from d2l_softmax.record.run_folder import append_csv, create_run_folder, write_config, write_csv
 from d2l_softmax.record.tensorboard import event_writer, write_charts
-from d2l_softmax.training import train_epoch
+from d2l_softmax.training import Learner, train_epoch
 
 # Units of rounding that modes may differ by in two steps; those that are right stay 50 to 400 times below.
 ROUNDINGS = 10
@@ -30,6 +30,12 @@ ROUNDINGS = 10
 VISIBLE = 0.01
 # Images of the two batches of which the steps are taken: unequal, and no usual size of a batch.
 STEP_IMAGES = (97, 60)
+# What TensorBoard's Text says of every comparison.
+HOW_TO_READ = (
+    "The curves of modes that take the same steps coincide: they are one algorithm, and that is the result. "
+    "Smoothing bends the curves: set it to 0. Custom Scalars has train and test of all modes in one chart. "
+    "`differences` is how far the modes have drifted apart by rounding."
+)
 
 
 class Steps(NamedTuple):
@@ -76,8 +82,8 @@ class Comparison:
     @property
     def is_the_same(self) -> bool:
         """Whether the modes take the same steps wherever that can be judged, and it can somewhere."""
-        judged = [steps for steps in self.steps if steps.can_be_judged]
-        return bool(judged) and all(steps.are_the_same for steps in judged)
+        judged = [steps.are_the_same for steps in self.steps if steps.can_be_judged]
+        return bool(judged) and all(judged)
 
     @property
     def verdict(self) -> str:
@@ -107,88 +113,74 @@ def compare(settings: Settings, modes: list[str]) -> Comparison:
     if len(set(modes)) < max(2, len(modes)):
         raise UserError(f"--modes must name at least two different modes, got '{','.join(modes)}'")
     dataset, device = data_and_device(settings)
-    runs = {mode: Run(replace(settings, mode=mode), dataset, device) for mode in modes}
-    first = runs[modes[0]]
+    runs = [Run(replace(settings, mode=mode), dataset, device) for mode in modes]
     folder = create_run_folder(settings.logdir, f"{dataset.name}-compare", settings.run_name)
-    write_config(
-        folder,
-        {
-            "kind": "comparison",
-            "members": [Path(mode).name for mode in modes],
-            "data": first.description,
-            "command": sys.argv,
-        },
-    )
+    members = [Path(mode).name for mode in modes]
+    config = {"kind": "comparison", "members": members, "data": dataset.description, "command": sys.argv}
+    write_config(folder, config)
     comparison = Comparison(folder, modes)
     with ExitStack() as stack:
-        for mode, run in runs.items():
-            stack.enter_context(run.recording(folder / Path(mode).name))
-        stack.enter_context(first.threads())
+        for run, member in zip(runs, members, strict=True):
+            stack.enter_context(run.recording(folder / member))
         writer = stack.enter_context(event_writer(folder / "differences"))
         write_charts(writer, dataset.name)
         try:
             _train(runs, comparison, writer)
         except KeyboardInterrupt:
             comparison.interrupted = True
-        writer.add_text("comparison", _explanation(comparison), len(comparison.drifts))
+        explanation = f"**{comparison.verdict}.**\n\n{HOW_TO_READ}"
+        writer.add_text("comparison", explanation, len(comparison.drifts))
         if settings.figures and not comparison.interrupted:
             _draw(runs, comparison, writer)
     return comparison
 
 
-def _train(runs: dict[str, Run], comparison: Comparison, writer) -> None:
-    first = next(iter(runs.values()))
-    names = ("epoch", "weights", "loss", *(f"step_{name}" for name in Steps._fields))
-    write_csv(comparison.folder / "drift.csv", [names])
-    print(f"{' and '.join(runs)} on {first.headline}")
-    print(f"the figures of {first.settings.mode}, and the largest difference between any two modes")
-    table = EpochTable(bool(first.settings.validation), "in a weight", "in a loss")
+def _train(runs: list[Run], comparison: Comparison, writer: SummaryWriter) -> None:
+    table, drifts = comparison.folder / "drift.csv", comparison.drifts
+    write_csv(table, [["epoch", "weights", "loss", *(f"step_{name}" for name in Steps._fields)]])
+    print(f"{' and '.join(comparison.modes)} on {runs[0].headline}")
+    print(f"the figures of {comparison.modes[0]}, and the largest difference between any two modes")
+    heads = ("in a weight", "in a loss")
+    printed = EpochTable(bool(runs[0].settings.validation), *heads)
     comparison.steps.append(_two_steps(runs))
-    for results in zip(*(run.epochs() for run in runs.values()), strict=True):
-        for run, result in zip(runs.values(), results, strict=True):
+    for results in zip(*(run.epochs() for run in runs), strict=True):
+        for run, result in zip(runs, results, strict=True):
             run.record(result)
-        comparison.drifts.append(drift := _drift(runs.values()))
+        losses = [torch.tensor([result.train_loss, result.test_loss], dtype=torch.float64) for result in results]
+        drifts.append(drift := (_apart([_weights(run.learner) for run in runs]), _apart(losses)))
         comparison.steps.append(steps := _two_steps(runs))
-        epoch = len(comparison.drifts)
-        for name, value in zip(("in a weight", "in a loss"), drift, strict=True):
-            writer.add_scalar(f"mode differences/largest {name}", value, epoch)
+        for head, value in zip(heads, drift, strict=True):
+            writer.add_scalar(f"mode differences/largest {head}", value, len(drifts))
         writer.flush()
-        append_csv(comparison.folder / "drift.csv", [epoch, *drift, *steps])
-        table.add(results[0], *drift)
+        append_csv(table, [len(drifts), *drift, *steps])
+        printed.add(results[0], *drift)
 
 
-def _two_steps(runs: dict[str, Run]) -> Steps:
+def _two_steps(runs: list[Run]) -> Steps:
     """Let fresh learners of all modes take two steps from the first mode's weights on part of a test batch."""
-    first = next(iter(runs.values()))
-    *_, (X, y) = first.iterators["test"]
+    *_, (X, y) = runs[0].iterators["test"]
     X, y = X[: sum(STEP_IMAGES)], y[: sum(STEP_IMAGES)]
     batches = list(zip(X.split(STEP_IMAGES[0]), y.split(STEP_IMAGES[0]), strict=True))
-    W, b = first.learner.W.clone(), first.learner.b.clone()
-    weights, losses = [], []
-    for run in runs.values():
-        learner = build_learner(run.settings, *W.shape, first.device)
-        learner.W.copy_(W)
-        learner.b.copy_(b)
+    start, ends, losses = _weights(runs[0].learner), [], []
+    for run in runs:
+        learner = build_learner(run.settings, *run.learner.W.shape, run.device)
+        learner.W.copy_(start[:-1])
+        learner.b.copy_(start[-1])
         with torch.no_grad():
-            logits = learner.net(X)
-            losses.append(learner.loss(logits, y).mean())
+            losses.append(learner.loss(learner.net(X), y).mean())
         train_epoch(learner.net, batches, learner.loss, learner.updater, learner.backward)
-        weights.append(torch.cat([learner.W, learner.b[None]]))
-    start, end = torch.cat([W, b[None]]), weights[0]
+        ends.append(_weights(learner))
     # The rounding of a logit x·w + b is that of its terms, |x|·|w| + |b|, before the steps and between them.
     terms = torch.cat([X.flatten(1).abs(), torch.ones_like(X[:, :1, 0, 0])], dim=1)
-    before, after = (1 + float((terms @ W_and_b.abs()).max()) for W_and_b in (start, end))
-    eps, size = torch.finfo(W.dtype).eps, float((end - start).abs().max())
-    allowed = ROUNDINGS * eps * (float(start.abs().max()) + max(before, after) * size)
-    allowed_loss = ROUNDINGS * eps * (before + float(losses[0].abs().max()))
-    return Steps(_apart(weights), _apart(losses), allowed, allowed_loss, size)
+    before, after = (1 + float((terms @ weights.abs()).max()) for weights in (start, ends[0]))
+    unit, size = ROUNDINGS * torch.finfo(start.dtype).eps, float((ends[0] - start).abs().max())
+    allowed = unit * (float(start.abs().max()) + max(before, after) * size)
+    return Steps(_apart(ends), _apart(losses), allowed, unit * (before + float(losses[0].abs())), size)
 
 
-def _drift(runs: Iterable[Run]) -> tuple[float, float]:
-    """How far the modes are apart, in an entry of W or b and in a mean train or test loss."""
-    learners, last = [run.learner for run in runs], [run.history[-1] for run in runs]
-    figures = [torch.tensor([result.train_loss, result.test_loss], dtype=torch.float64) for result in last]
-    return _apart([torch.cat([learner.W, learner.b[None]]) for learner in learners]), _apart(figures)
+def _weights(learner: Learner) -> torch.Tensor:
+    """A copy of W with b as its last row."""
+    return torch.cat([learner.W, learner.b[None]])
 
 
 def _apart(tensors: Iterable[torch.Tensor]) -> float:
@@ -197,22 +189,13 @@ def _apart(tensors: Iterable[torch.Tensor]) -> float:
     return float(torch.stack([(one - other).abs().max() for one, other in itertools.combinations(tensors, 2)]).max())
 
 
-def _explanation(comparison: Comparison) -> str:
-    """What TensorBoard's Text says of a comparison, in Markdown."""
-    return (
-        f"**{comparison.verdict}.**\n\nThe curves of modes that take the same steps coincide: they are one "
-        "algorithm, and that is the result. Smoothing bends the curves: set it to 0. Custom Scalars has train and "
-        "test of all modes in one chart. `differences` is how far the modes have drifted apart by rounding."
-    )
-
-
-def _draw(runs: dict[str, Run], comparison: Comparison, writer) -> None:
+def _draw(runs: list[Run], comparison: Comparison, writer: SummaryWriter) -> None:
     from d2l_softmax.record import pictures
 
     print("drawing the pictures", flush=True)
-    for run in runs.values():
+    for run in runs:
         run.draw()
     folder, epoch = comparison.folder, len(comparison.drifts)
-    results: dict[str, list[EpochResult]] = {mode: run.history for mode, run in runs.items()}
-    pictures.show(pictures.modes(results), folder / "modes.png", writer, "all modes", epoch)
+    histories = {run.settings.mode: run.history for run in runs}
+    pictures.show(pictures.modes(histories), folder / "modes.png", writer, "all modes", epoch)
     pictures.show(pictures.drift(comparison.drifts), folder / "drift.png", writer, "drift", epoch)

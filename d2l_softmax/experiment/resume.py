@@ -1,4 +1,4 @@
-"""Continuing a run from its checkpoint."""
+"""A run that is read again from its folder: its settings, its data where they are now, and continuing it."""
 
 import os
 import shlex
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from d2l_softmax.data.catalogue import DATASETS
+from d2l_softmax.data.datasets import Dataset
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.run import Run, data_and_device
 from d2l_softmax.experiment.settings import CHANGEABLE, Settings
@@ -20,58 +21,68 @@ def resume(folder: Path, given: dict[str, Any]) -> Run:
 
     Args:
         folder: of a run.
-        given: settings that were given with the command. Those in `CHANGEABLE` may be new, a folder of data may have
-            moved, and all others must be those of the run.
+        given: settings that were given with the command. Those in `CHANGEABLE` may be new, and all others must be
+            those of the run.
 
     Raises:
         UserError: there is no such run, it is being written, a setting contradicts it, or as `run`.
     """
     distributed.connect()
-    config = distributed.from_first(lambda: read_config(folder))
-    if "members" in config:
-        python = "python " if config["command"][0].endswith(".py") else ""
-        raise UserError(
-            f"{folder} holds several runs: resume one of them ({', '.join(config['members'])}), or make all of them "
-            f"again with `{python}{shlex.join(config['command'])}`"
-        )
-    settings = _continued(folder, settings_of(folder, config), config, given)
-    continued = Run(settings, *data_and_device(settings))
-    if continued.description["sha256"] != config["data"]["sha256"]:
-        raise UserError(f"the data set is not the one that {folder} was trained on: its checksum differs")
-    continued.train(folder)
-    return continued
-
-
-def settings_of(folder: Path, config: dict) -> Settings:
-    """The settings of a run that `config.json` holds.
-
-    Raises:
-        UserError: they are not those of this version of the program.
-    """
-    try:
-        return Settings(**config["settings"])
-    except (TypeError, UserError) as error:
-        raise UserError(f"{folder / CONFIG} is damaged or of another version of this program ({error})") from error
-
-
-def _continued(folder: Path, settings: Settings, config: dict, given: dict[str, Any]) -> Settings:
-    """The settings with what may change, after a check that nothing else does."""
+    settings, data = distributed.from_first(lambda: read_run(folder))
     if is_own_file(settings.mode):
         if not is_own_file(given.get("mode", "")):
             raise UserError(f"{folder} was trained with a file of your own: name it, with --mode {settings.mode}")
         # The file may have moved; the checkpoint knows its checksum.
         settings = replace(settings, mode=given["mode"])
-    if settings.dataset not in DATASETS and "data_dir" in given:
-        given = {"dataset": os.path.abspath(os.path.expanduser(given["data_dir"]))} | given
-    elif settings.dataset == "auto":
-        settings = replace(settings, dataset=config["data"]["name"])
     for name, value in given.items():
-        was = getattr(settings, name)
-        if name == "dataset" and value not in DATASETS and was not in DATASETS:
-            continue  # the folder may have moved; the checksum says whether it is the same
+        option, was = f"--{name.replace('_', '-')}", getattr(settings, name)
         if name == "epochs" and settings.lr_schedule != "constant" and value != was:
             raise UserError(f"--epochs {value} contradicts {folder}, whose learning rates end at epoch {was}")
         if name not in CHANGEABLE and value != was:
-            option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} {value} contradicts {folder}, which has {option} {was}")
-    return replace(settings, **given)
+    settings = replace(with_data_in(given.pop("data_dir", None), settings), **given)
+    dataset, device = data_and_device(settings)
+    check_data(dataset, data, folder)
+    continued = Run(settings, dataset, device)
+    continued.train(folder)
+    return continued
+
+
+def read_run(folder: Path) -> tuple[Settings, dict[str, Any]]:
+    """The settings of a run that `config.json` holds, and what it says of the data.
+
+    Raises:
+        UserError: there is no run, or several, or the settings are not those of this version of the program.
+    """
+    config = read_config(folder)
+    if "members" in config:
+        python = "python " if config["command"][0].endswith(".py") else ""
+        raise UserError(
+            f"{folder} holds several runs: name one of them ({', '.join(config['members'])}), or make all of them "
+            f"again with `{python}{shlex.join(config['command'])}`"
+        )
+    try:
+        return Settings(**config["settings"]), config["data"]
+    except (TypeError, UserError) as error:
+        raise UserError(f"{folder / CONFIG} is damaged or of another version of this program ({error})") from error
+
+
+def with_data_in(folder: str | None, settings: Settings) -> Settings:
+    """The settings with the data in another folder, if one is given: one's own images, or all published data sets."""
+    if folder is None:
+        return settings
+    name = "data_dir" if settings.dataset in DATASETS else "dataset"
+    return replace(settings, **{name: os.path.abspath(os.path.expanduser(folder))})
+
+
+def check_data(dataset: Dataset, recorded: dict[str, Any], folder: Path) -> None:
+    """Refuse data that a run was not trained on.
+
+    Raises:
+        UserError: their checksum is not what `config.json` says.
+    """
+    if dataset.description["sha256"] != recorded["sha256"]:
+        raise UserError(
+            f"the data set is not the one that {folder} was trained on, its checksum differs: name the right folder "
+            "with --data-dir"
+        )

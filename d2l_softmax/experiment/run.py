@@ -4,7 +4,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,17 +16,16 @@ from d2l_softmax.data.datasets import Dataset, load_dataset, split_validation
 from d2l_softmax.device import resolve_device, threads
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment import learner_file
-from d2l_softmax.experiment.lr_schedule import SCHEDULES
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.initialisers import INITIALISERS
 from d2l_softmax.metrics import EpochResult
 from d2l_softmax.modes import MODES, is_own_file
-from d2l_softmax.parallel import distributed
+from d2l_softmax.parallel import distributed, is_first
 from d2l_softmax.record import checkpoint
 from d2l_softmax.record.console import EpochTable, batch_bar
 from d2l_softmax.record.recorder import SCORES, Recorder
 from d2l_softmax.record.run_folder import create_run_folder, locked
-from d2l_softmax.training import Learner, run_epoch
+from d2l_softmax.training import Learner
 
 
 def run(settings: Settings) -> "Run":
@@ -90,6 +89,8 @@ class Run:
     """
 
     def __init__(self, settings: Settings, dataset: Dataset, device: torch.device, like: "Run | None" = None):
+        if settings.dataset == "auto":
+            settings = replace(settings, dataset=dataset.name)  # that it stands for another one later changes nothing
         self.settings, self.device, self.description = settings, device, dataset.description
         self.mode = learner_file.checksum(settings.mode) if is_own_file(settings.mode) else settings.mode
         if like is not None:
@@ -131,7 +132,7 @@ class Run:
         """
         self.folder = folder
         try:
-            with self.recording(folder), self.threads():
+            with self.recording(folder):
                 if self.is_complete:
                     print(f"{folder} already has {len(self.history)} epochs: name more with --epochs to train on")
                     return
@@ -149,21 +150,22 @@ class Run:
 
     @contextmanager
     def recording(self, folder: Path, hparams: dict[str, float] | None = None) -> Iterator[None]:
-        """Record what is trained in the block, from the checkpoint on where there is one.
+        """Record what is trained in the block, from the checkpoint on where there is one, on few or many threads.
 
         Args:
             folder: the run's, which no other process may write to.
             hparams: what TensorBoard's HParams shows, of a member of a sweep.
         """
         self.folder = folder
-        is_first, order = distributed.is_first(), self.iterators["train"].generator
-        if is_first:
+        first, order = is_first(), self.iterators["train"].generator
+        if first:
             folder.mkdir(exist_ok=True)
-        with locked(folder) if is_first else nullcontext():
+        step = self.settings.batch_size * self.learner.W.numel()
+        with locked(folder) if first else nullcontext(), threads(self.device, step):
             identity = self.settings.identity() | {"mode": self.mode, "data": self.description["sha256"]}
             if (state := distributed.from_first(lambda: checkpoint.load(folder))) is not None:
                 self.history = checkpoint.restore(state, folder, self.learner, order, identity)
-            if not is_first or self.is_complete:
+            if not first or self.is_complete:
                 yield
                 return
             self.recorder = Recorder(folder, self.config(), self.learner, order, self.history, identity, hparams)
@@ -173,26 +175,19 @@ class Run:
                 self.recorder.close()
                 self.recorder = None
 
-    def threads(self):
-        """A block with as many threads as are fast for these steps."""
-        return threads(self.device, self.settings.batch_size * self.learner.W.numel())
-
     def epochs(self) -> Iterator[EpochResult]:
         """Train, one epoch whenever a result is asked for, up to the number of the settings."""
-        learner = distributed.wrap_learner(self.learner)
-        shards = {split: distributed.shard(data_iter) for split, data_iter in self.iterators.items()}
         begin, num_epochs = len(self.history) + 1, self.settings.epochs
+        train_iter, *others = self.iterators.values()
         for epoch in range(begin, num_epochs + 1):
             self.set_learning_rate(epoch)
-            bar = batch_bar(shards["train"], epoch, num_epochs)
-            result = run_epoch(learner, epoch, bar, shards["test"], shards["validation"])
-            yield distributed.reduce_result(result, **shards)
+            bar = batch_bar(train_iter, epoch, num_epochs)
+            yield distributed.run_epoch(self.learner, epoch, bar, *others)
 
     def set_learning_rate(self, epoch: int) -> None:
         """Set the learning rate of an epoch."""
-        factor = SCHEDULES[self.settings.lr_schedule](epoch, self.settings.epochs)
         for group in self.learner.updater.param_groups:
-            group["lr"] = self.settings.lr * factor
+            group["lr"] = self.settings.learning_rate(epoch)
 
     def record(self, result: EpochResult) -> None:
         """Keep the result of an epoch.
@@ -201,10 +196,9 @@ class Run:
             UserError: its loss is not finite; then nothing of the epoch is kept.
         """
         if not result.is_finite:
-            kept = f"{len(self.history)} epoch(s) and its settings are kept in {self.folder}"
-            lr = self.settings.lr
             raise UserError(
-                f"the loss is no longer finite in epoch {result.epoch}: {kept}; try a smaller --lr than {lr:g}"
+                f"the loss is no longer finite in epoch {result.epoch}: {len(self.history)} epoch(s) and settings "
+                f"are in {self.folder}; try a smaller --lr than {self.settings.lr:g}"
             )
         self.history.append(result)
         if self.recorder is not None:
@@ -217,15 +211,12 @@ class Run:
 
     def config(self) -> dict:
         """Return the content of `config.json`: the settings, the data, and what it runs on."""
-        cuda = self.device.type == "cuda"
+        on_gpu = self.device.type == "cuda"
+        name = torch.cuda.get_device_name(self.device) if on_gpu else platform.machine()
         return {
             "settings": asdict(self.settings),
             "data": self.description,
-            "device": {
-                "type": str(self.device),
-                "name": torch.cuda.get_device_name(self.device) if cuda else platform.machine(),
-                "threads": torch.get_num_threads(),
-            },
+            "device": {"type": str(self.device), "name": name, "threads": torch.get_num_threads()},
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "command": sys.argv,
@@ -236,14 +227,12 @@ def _make_iterators(settings: Settings, dataset: Dataset, device: torch.device) 
     """Put the data on the device: the batches of `train`, `test` and `validation`, which may be None."""
     dtype = getattr(torch, settings.dtype)
     place = {"divisor": settings.divisor(dataset.max_value), "device": device, "dtype": dtype}
-
-    def in_order(images: torch.Tensor | None, labels: torch.Tensor | None) -> BatchIterator | None:
-        # Evaluation does not depend on the size of its batches, so it takes one that is fast.
-        return None if images is None else BatchIterator(images, labels, block_size(images, dtype), **place)
-
-    train = (dataset.train_images, dataset.train_labels, settings.batch_size)
-    return {
-        "train": BatchIterator(*train, seed=settings.seed, **place),
-        "test": in_order(dataset.test_images, dataset.test_labels),
-        "validation": in_order(dataset.validation_images, dataset.validation_labels),
-    }
+    # Evaluation does not depend on the size of its batches, so it takes one that is fast.
+    fast, validation = block_size(dataset.train_images, dtype), None
+    train = BatchIterator(
+        dataset.train_images, dataset.train_labels, settings.batch_size, seed=settings.seed, **place
+    )
+    test = BatchIterator(dataset.test_images, dataset.test_labels, fast, **place)
+    if settings.validation:
+        validation = BatchIterator(dataset.validation_images, dataset.validation_labels, fast, **place)
+    return {"train": train, "test": test, "validation": validation}

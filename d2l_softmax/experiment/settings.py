@@ -2,19 +2,17 @@
 
 import difflib
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import PurePath
 from typing import Any
 
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.lr_schedule import SCHEDULES
 from d2l_softmax.initialisers import INITIALISERS
 from d2l_softmax.modes import MODES, is_own_file
 
 CHOICES = {
     "mode": tuple(MODES),
-    "lr_schedule": tuple(SCHEDULES),
+    "lr_schedule": ("constant", "cosine"),
     "init": tuple(INITIALISERS),
     "pixels": ("unit", "raw"),
     "dtype": ("float32", "float64"),
@@ -28,12 +26,17 @@ LIMITS = {
     "seed": ("at least 0 and below 2^63", lambda n: 0 <= n < 2**63),
     "resize": ("at least 1 and below 2^16", lambda n: n is None or 1 <= n < 2**16),
     "validation": ("at least 0", lambda n: n >= 0),
+    "run_name": ("the name of a folder inside --logdir", lambda name: name is None or _is_inside(PurePath(name))),
 }
 # The settings that a sweep may vary, those of them in which runs may differ and still be trained together, and the
 # settings that may change when a run is resumed.
 SWEPT = ("lr", "batch_size", "momentum", "weight_decay", "seed")
 RATES = ("lr", "momentum", "weight_decay")
 CHANGEABLE = ("epochs", "device", "data_dir", "figures")
+
+
+def _is_inside(path: PurePath) -> bool:
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 @dataclass(frozen=True)
@@ -74,15 +77,23 @@ class Settings:
                 raise UserError(f"{option} must be {getattr(setting.type, '__name__', setting.type)}, got {value!r}")
             if isinstance(value, str) and value.encode(errors="ignore").decode() != value:
                 raise UserError(f"{option} must be text in UTF-8, got {value!r}")
-            if name in CHOICES and not (name == "mode" and is_own_file(value)):
-                one_of(option, value, CHOICES[name])
+            choices = CHOICES.get(name, [value])
+            if value not in choices and not (name == "mode" and is_own_file(value)):
+                hint = "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(value, choices, 1))
+                raise UserError(f"{option} must be one of {', '.join(choices)}, got {value!r}{hint}")
             allowed, is_allowed = LIMITS.get(name, ("", lambda _: True))
             if not is_allowed(value):
-                raise UserError(f"{option} must be {allowed}, got {value}")
-        if self.run_name is not None:
-            path = PurePath(self.run_name)
-            if not path.parts or path.is_absolute() or ".." in path.parts:
-                raise UserError(f"--run-name must name a folder inside --logdir, got '{self.run_name}'")
+                raise UserError(f"{option} must be {allowed}, got {value!r}")
+
+    def learning_rate(self, epoch: int) -> float:
+        """The learning rate in an epoch, counted from 1.
+
+        `cosine` is half a cosine from `lr` in the first epoch towards 0 after the last (Loshchilov and Hutter, 2017,
+        equation 5): `torch.optim.lr_scheduler.CosineAnnealingLR` with `T_max=epochs`, stepped once per epoch.
+        """
+        if self.lr_schedule == "constant":
+            return self.lr
+        return self.lr * (0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.epochs)))
 
     def divisor(self, max_value: int) -> int:
         """What bytes are divided by, where `max_value` is the byte that stands for an intensity of 1."""
@@ -92,15 +103,3 @@ class Settings:
         """The settings that, with the data, determine the results of a run."""
         others = (*CHANGEABLE, "mode", "dataset", "logdir", "run_name")
         return {name: value for name, value in asdict(self).items() if name not in others}
-
-
-def one_of(option: str, value: str, choices: Iterable[str]) -> None:
-    """Refuse a value that is none of the choices.
-
-    Raises:
-        UserError: it is none; the message names the nearest one.
-    """
-    if value not in choices:
-        near = difflib.get_close_matches(value, choices, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"{option} must be one of {', '.join(choices)}, got '{value}'{hint}")

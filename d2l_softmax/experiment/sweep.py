@@ -1,24 +1,92 @@
-"""Several values of a setting: a run for each combination, side by side in one folder."""
+"""Several values of a setting: a run for each combination, side by side in one folder, ranked with seeds averaged."""
 
+import math
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
+from statistics import fmean, stdev
 
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment import ranking
-from d2l_softmax.experiment.ranking import Sweep
 from d2l_softmax.experiment.run import Run, build_learner, data_and_device
 from d2l_softmax.experiment.settings import RATES, SWEPT, Settings
 from d2l_softmax.metrics import EpochResult
 from d2l_softmax.parallel.stack import Stack
 from d2l_softmax.record.console import batch_bar, epoch_bar
-from d2l_softmax.record.run_folder import create_run_folder, write_config
-from d2l_softmax.training import run_epoch
+from d2l_softmax.record.run_folder import create_run_folder, write_config, write_csv
 
 # Runs trained together at most; more would save little and keep their files and pictures open.
 MAX_STACKED = 32
+
+
+@dataclass
+class Sweep:
+    """A sweep in a folder.
+
+    values: the settings that set each of its runs apart, by the name of the run.
+    measure: the field of `EpochResult` that runs are judged by.
+    results: of the epochs of each run; empty if it has not begun.
+    diverged: the epoch in which the loss of a run was no longer finite.
+    interrupted: whether Ctrl-C has ended it early.
+    """
+
+    folder: Path
+    values: dict[str, dict[str, float]]
+    measure: str
+    results: dict[str, list[EpochResult]]
+    diverged: dict[str, int] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def remark(self, name: str) -> str:
+        """Why a run cannot be judged; empty if it can."""
+        if name in self.diverged:
+            return f"diverged in epoch {self.diverged[name]}"
+        return "" if self.results[name] else "not begun"
+
+    def ranking(self) -> dict[str, list[str]]:
+        """The names of runs that differ only in their seed, by what else sets them apart, the best mean first."""
+        alike = defaultdict(list)
+        for name, values in self.values.items():
+            others = {setting: value for setting, value in values.items() if setting != "seed"}
+            alike[_label(others) or "all seeds"].append(name)
+
+        def mean(label: str) -> float:
+            names = alike[label]
+            return -math.inf if any(map(self.remark, names)) else fmean(self.last(names, self.measure))
+
+        return {label: alike[label] for label in sorted(alike, key=mean, reverse=True)}
+
+    def last(self, names: list[str], figure: str) -> list[float]:
+        """A figure of the last epoch of some runs."""
+        return [getattr(self.results[name][-1], figure) for name in names]
+
+    def table(self) -> Iterator[list[str]]:
+        """The rows of the table that is printed at the end, the names of the columns first."""
+        judge, ranking = self.measure.removesuffix("_accuracy"), self.ranking()
+        columns = [f"{split}_{kind}" for split in ("train", judge) for kind in ("loss", "accuracy")]
+        seeds = max(map(len, ranking.values()))
+        note = f"; mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
+        heads = [column.replace("_", " ").replace("accuracy", "acc") for column in columns]
+        yield ["", *heads, f" sorted by {judge} accuracy{note}"]
+        for label, names in ranking.items():
+            remarks = {name: why for name in names if (why := self.remark(name))}
+            shown = [name for name in names if name not in remarks] or [n for n in names if self.results[n]]
+            cells = [_mean_and_deviation(self.last(shown, column)) for column in columns]
+            yield [label, *cells, "; ".join(f"{n} {why}" if len(names) > 1 else why for n, why in remarks.items())]
+
+
+def _label(values: Mapping[str, float]) -> str:
+    """The name of a combination of settings: `lr=0.1,momentum=0.9`."""
+    return ",".join(f"{setting}={repr(value).removesuffix('.0')}" for setting, value in values.items())
+
+
+def _mean_and_deviation(values: list[float]) -> str:
+    """The mean of some figures and, where there are several, their standard deviation."""
+    spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{fmean(values):.4f}{spread}" if values else ""
 
 
 def sweep(combinations: list[Settings]) -> Sweep:
@@ -33,11 +101,10 @@ def sweep(combinations: list[Settings]) -> Sweep:
     first = combinations[0]
     varied = [name for name in SWEPT if len({getattr(settings, name) for settings in combinations}) > 1]
     values = [{name: getattr(settings, name) for name in varied} for settings in combinations]
-    members = dict(zip(map(ranking.label, values), combinations, strict=True))
+    members = dict(zip(map(_label, values), combinations, strict=True))
     if len(members) < len(combinations):
         raise UserError("a sweep must name every value once")
     dataset, device = data_and_device(first)
-    stacks = list(_stackable(members))
     alike = Run(first, dataset, device)
     folder = create_run_folder(first.logdir, f"{dataset.name}-{first.mode}-sweep", first.run_name)
     config = {"kind": "sweep", "members": list(members), "data": alike.description, "command": sys.argv}
@@ -46,71 +113,77 @@ def sweep(combinations: list[Settings]) -> Sweep:
     ended = Sweep(folder, dict(zip(members, values, strict=True)), measure, {name: [] for name in members})
     print(f"{first.mode}, {len(members)} combinations, on {alike.headline}", flush=True)
     try:
-        for names in stacks:
-            if names is not stacks[0]:
-                if members[names[0]].seed != alike.settings.seed:
-                    # Of one's own images, the seed decides which are for the test.
-                    dataset, device = data_and_device(members[names[0]])
-                alike = Run(members[names[0]], dataset, device)
+        for names in _stackable(members):
+            if (settings := members[names[0]]) is not first:
+                # Of one's own images, the seed decides which are for the test.
+                dataset, device = data_and_device(settings)
+                alike = Run(settings, dataset, device)
             runs = {name: Run(members[name], dataset, device, like=alike) for name in names}
             _train_together(runs, ended)
     except KeyboardInterrupt:
         ended.interrupted = True
-    ranking.write_table(ended)
+    rows = []
+    for name, value in ended.values.items():
+        *_, last = [EpochResult(0, *[math.nan] * 7), *ended.results[name]]
+        rows.append([*value.values(), *last, ended.diverged.get(name)])
+    write_csv(folder / "sweep.csv", [[*varied, *EpochResult._fields, "diverged_in"], *rows])
     if first.figures and not ended.interrupted:
-        ranking.draw(ended, first.mode)
-        if (best := ranking.best(ended)) is not None:
-            if members[best].seed != alike.settings.seed:
-                dataset, device = data_and_device(members[best])
-            run = Run(members[best], dataset, device)
-            with run.recording(folder / best, ended.values[best]):
-                run.draw()
+        _draw(ended, first.mode)
     return ended
 
 
 def _stackable(members: dict[str, Settings]) -> Iterator[list[str]]:
     """The names of what can be trained together, in the order of the first of each."""
-    alike: dict[Settings, list[str]] = {}
+    alike: dict[Settings, list[str]] = defaultdict(list)
     for name, settings in members.items():
-        alike.setdefault(replace(settings, **{rate: getattr(Settings, rate) for rate in RATES}), []).append(name)
+        alike[replace(settings, **{rate: getattr(Settings, rate) for rate in RATES})].append(name)
     for names in alike.values():
         yield from (names[start : start + MAX_STACKED] for start in range(0, len(names), MAX_STACKED))
 
 
 def _train_together(runs: dict[str, Run], ended: Sweep) -> None:
     """Train some members together, each recorded in its folder; their results become those of the sweep."""
-    names = list(runs)
+    names, first = list(runs), next(iter(runs.values()))
     print(f"{', '.join(names)}: trained together, in one matrix product" if len(names) > 1 else names[0], flush=True)
     with ExitStack() as stack:
         for name, run in runs.items():
             stack.enter_context(run.recording(ended.folder / name, ended.values[name]))
             ended.results[name] = run.history
-        stack.enter_context(runs[names[0]].threads())
-        for results in epoch_bar(_epochs(list(runs.values())), runs[names[0]].settings.epochs):
+        for results in epoch_bar(_epochs(list(runs.values())), first.settings.epochs):
             for run, result in results:
                 if result.is_finite:
                     run.record(result)
                 else:
                     ended.diverged[run.folder.name] = result.epoch
-    for name in names:
-        loss = f"train loss {ended.results[name][-1].train_loss:.4f}" if name not in ended.diverged else ""
-        print(f"{name}: {loss or f'diverged in epoch {ended.diverged[name]}'}", flush=True)
+    for name, run in runs.items():
+        print(f"{name}: {ended.remark(name) or f'train loss {run.history[-1].train_loss:.4f}'}", flush=True)
 
 
 def _epochs(runs: list[Run]) -> Iterator[list[tuple[Run, EpochResult]]]:
     """Train runs together and yield the results of each epoch; one that diverges is left out after that."""
-    settings, iterators = runs[0].settings, runs[0].iterators
+    settings, (train_iter, *others) = runs[0].settings, runs[0].iterators.values()
     build = partial(build_learner, settings, device=runs[0].device)
     stack = None
     for epoch in range(1, settings.epochs + 1):
         stack = stack or Stack([run.learner for run in runs], build)
         for run in runs:
             run.set_learning_rate(epoch)
-        bar = batch_bar(iterators["train"], epoch, settings.epochs)
-        splits = map(stack.batches, (bar, iterators["test"], iterators["validation"]))
-        results = list(zip(runs, stack.split(run_epoch(stack, epoch, *splits)), strict=True))
+        bar = batch_bar(train_iter, epoch, settings.epochs)
+        results = list(zip(runs, stack.run_epoch(epoch, bar, *others), strict=True))
         yield results
         if not all(result.is_finite for _, result in results):
             runs, stack = [run for run, result in results if result.is_finite], None
             if not runs:
                 return
+
+
+def _draw(ended: Sweep, mode: str) -> None:
+    """Draw the losses of every combination, the best first."""
+    from d2l_softmax.record import pictures
+
+    losses, varied = {}, next(iter(ended.values.values()))
+    for label, names in ended.ranking().items():
+        of = [[r.train_loss for r in ended.results[n]] + [math.nan] * (n in ended.diverged) for n in names]
+        losses[label] = list(map(fmean, zip(*of, strict=False)))
+    title = f"{mode}: {', '.join(varied)}" + ", mean over the seeds" * ("seed" in varied)
+    pictures.save(pictures.sweep(losses, title), ended.folder / "sweep.png")

@@ -5,20 +5,18 @@ reading it for the products, starting each operation. Every learner keeps its ow
 that it would follow alone, up to the rounding of the products; one that diverges does not affect the others.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from d2l_softmax.metrics import EpochResult
-from d2l_softmax.training import Batches, Learner
-
-Build = Callable[[int, int], Learner]
+from d2l_softmax.training import Batches, Learner, run_epoch
 
 
 class Stack:
-    """Several learners of one mode that `run_epoch` takes for one, with a list of figures, one for each.
+    """Several learners of one mode that the loop takes for one.
 
     It is made of the mode's own pieces: a learner as wide as all together computes the logits, the losses and the
     gradients. The weights and gradients of every learner become columns of the wide one's memory, so that its own
@@ -29,12 +27,13 @@ class Stack:
         build: makes a learner of their mode with the given number of features and outputs.
     """
 
-    def __init__(self, learners: Sequence[Learner], build: Build):
+    def __init__(self, learners: Sequence[Learner], build: Callable[[int, int], Learner]):
         self.learners = learners
         num_inputs, self.classes = learners[0].W.shape
         self.wide = build(num_inputs, len(learners) * self.classes)
         self.net, self.loss, self.updater = _Net(self), _Loss(self), self
-        _backward_once(self.wide)
+        for p in self.wide.parameters():
+            p.grad = torch.zeros_like(p)
         for k, learner in enumerate(learners):
             for p, wide in zip(learner.parameters(), self.wide.parameters(), strict=True):
                 p.grad = None
@@ -43,9 +42,16 @@ class Stack:
             for tensor, wide in ((learner.W, self.wide.W), (learner.b, self.wide.b)):
                 tensor.data = _columns(wide, tensor, k)
 
-    def batches(self, data_iter: Batches | None) -> "_Batches | None":
-        """The batches of `data_iter` with a column of labels for each learner."""
-        return data_iter and _Batches(data_iter, len(self.learners))
+    def run_epoch(
+        self, epoch: int, train_iter: Batches, test_iter: Batches, validation_iter: Batches | None = None
+    ) -> list[EpochResult]:
+        """`training.run_epoch` for all learners: the result of each; the seconds are shared equally."""
+        count, splits = len(self.learners), (train_iter, test_iter, validation_iter)
+        # Every learner has its column of labels.
+        columns = (split and ((X, y.unsqueeze(1).expand(-1, count)) for X, y in split) for split in splits)
+        result = run_epoch(self, epoch, *columns)
+        result = result._replace(seconds=result.seconds / count)
+        return [EpochResult(*(v[k] if isinstance(v, list) else v for v in result)) for k in range(count)]
 
     def zero_grad(self) -> None:
         """Set all gradients to zero, in place: the learners' updaters read them there."""
@@ -60,18 +66,6 @@ class Stack:
     def backward(self, net: "_Net", loss: "_Loss", losses: Tensor) -> None:
         """The wide learner's, of the mean over the batch, not over batch and learners."""
         self.wide.backward(net, loss, losses * len(self.learners))
-
-    def split(self, result: EpochResult) -> Iterator[EpochResult]:
-        """The result of each learner; the seconds of an epoch are shared equally."""
-        for k in range(len(self.learners)):
-            own = EpochResult(*(value[k] if isinstance(value, list) else value for value in result))
-            yield own._replace(seconds=result.seconds / len(self.learners))
-
-
-def _backward_once(learner: Learner) -> None:
-    """Let the gradients come into being."""
-    X, y = learner.W.new_zeros(1, len(learner.W)), torch.zeros(1, dtype=torch.int64, device=learner.W.device)
-    learner.backward(learner.net, learner.loss, learner.loss(learner.net(X), y))
 
 
 def _columns(wide: Tensor, like: Tensor, k: int) -> Tensor:
@@ -89,14 +83,9 @@ class _Net:
     def __call__(self, X: Tensor) -> Tensor:
         return self.net(X).unflatten(1, self.shape)
 
-    @property
-    def training(self) -> bool | None:
-        """As `nn.Module` has it; None where the wide network has no modes."""
-        return getattr(self.net, "training", None)
-
-    def train(self, mode: bool = True) -> None:
-        """Put the wide network into train or eval mode."""
-        self.net.train(mode)
+    def __getattr__(self, name: str) -> Any:
+        # `train` and `training`, where the wide network is a module.
+        return getattr(self.net, name)
 
     def backward(self, grad: Tensor) -> None:
         """For modes without autograd."""
@@ -115,12 +104,3 @@ class _Loss:
     def backward(self) -> Tensor:
         """For modes without autograd: of the mean over the batch, not over batch and learners."""
         return self.loss.backward().mul_(self.count).unflatten(0, (-1, self.count))
-
-
-class _Batches:
-    def __init__(self, data_iter: Any, count: int):
-        self.data_iter, self.count = data_iter, count
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for X, y in self.data_iter:
-            yield X, y.unsqueeze(1).expand(-1, self.count)

@@ -227,42 +227,22 @@ def drift(drifts: Sequence[tuple[float, float]]) -> Figure:
     return figure
 
 
-def sweep(
-    losses_by_value: Mapping[str, Sequence[float]],
-    title: str,
-    lines: Sequence[Mapping[str, tuple[float, float, float]]] = (),
-    labels: tuple[str, str] = ("", ""),
-) -> Figure:
-    """Draw the training loss by epoch, from 1, for every value of a setting, and beside it what came out at the end.
+def sweep(losses_by_value: Mapping[str, Sequence[float]], title: str) -> Figure:
+    """Draw the training loss by epoch, from 1, for every value of a setting.
 
-    A run whose last loss is not finite has diverged, and the legend says so. The losses' axis is logarithmic where
-    they are more than tenfold apart. The values of the setting are drawn equally far apart.
+    A run whose last loss is not finite has diverged, and the legend says so. The axis is logarithmic where the losses
+    are more than tenfold apart.
 
     Args:
         losses_by_value: mean training losses by the value's name, `lr=0.1`.
         title: what is varied.
-        lines: the end of some of them, by the same names: the setting's value, a mean and its standard deviation.
-        labels: what the axes of these are.
     """
     named = {v if np.isfinite(of).all() else f"{v} (diverged)": of for v, of in losses_by_value.items()}
-    figure, axes = _by_epoch(title, {"train loss": named} | ({labels[1]: {}} if lines else {}))
-    ax, beside = axes[0], axes[-1]
+    figure, (ax,) = _by_epoch(title, {"train loss": named})
     drawn = [loss for losses in losses_by_value.values() for loss in losses if 0 < loss < math.inf]
     if drawn and max(drawn) > 10 * min(drawn):
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter("{x:g}")
-    looks = dict(zip(losses_by_value, ax.lines, strict=True))
-    xs = sorted({x for line in lines for x, *_ in line.values()})
-    for line in lines:
-        points = sorted((xs.index(x), mean) for x, mean, _ in line.values())
-        beside.plot(*zip(*points, strict=True), color="0.7", linestyle="-", marker="", zorder=1)
-        for value, (x, mean, deviation) in line.items():
-            look = {"color": looks[value].get_color(), "marker": looks[value].get_marker()}
-            beside.errorbar(xs.index(x), mean, deviation or None, capsize=4, **look)
-    if lines:
-        step = math.ceil(len(xs) / 5)
-        beside.set_xticks(range(0, len(xs), step), [f"{x:g}" for x in xs[::step]])
-        beside.set(xlabel=labels[0], xlim=(-0.5, len(xs) - 0.5))
     return figure
 
 

@@ -130,8 +130,7 @@ def test_the_data_set_may_have_moved_but_not_changed(tmp_path, own, copy, predic
     monkeypatch.setattr(catalogue, "_download", unreachable)
     run, data, moved = copy("own"), tmp_path / "data", tmp_path / "moved"
     shutil.copytree(own, data / "MNIST" / "raw")
-    # `auto` stood for another data set when the run was started.
-    edit(run, "settings", dataset="auto", data_dir=str(data))
+    edit(run, "settings", dataset="mnist", data_dir=str(data))
     edit(run, "data", name="mnist")
     before = predict(run)
     data.rename(moved)
@@ -311,10 +310,10 @@ W = torch.zeros(24, 3)  # of the run's shape
     ("part", "changes", "said"),
     [
         ("state", {"W": W.T.contiguous()}, "not of one run"),
-        ("state", {"W": W.double()}, "not of one run"),
+        ("state", {"identity": {"data": "others"}}, "not of one run"),
         ("state", {"W": W / 0}, "diverged"),
         ("data", {"classes": ["a", "b"]}, "not of one run"),
-        ("members", {"scratch": {}, "manual": {}}, "name one of them, scratch, manual"),
+        ("members", {"scratch": {}, "manual": {}}, "name one of them (scratch, manual)"),
         ("settings", {"magic": 1}, "config.json"),
     ],
 )

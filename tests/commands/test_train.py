@@ -203,7 +203,7 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch, kind, names):
 def test_a_loss_that_is_not_finite_names_the_epoch_and_suggests_a_smaller_rate(tmp_path, capsys):
     wild = ["--lr", "1e20", "--weight-decay", "1e20", "--logdir", str(tmp_path), "--run-name", "run"]
     assert main([*DIGITS, *wild]) == 2
-    assert re.fullmatch(r"train\.py: error: .*epoch 1\b.*kept in .*run.*--lr.*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"train\.py: error: .*epoch 1\b.*are in .*run.*--lr.*\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -70,6 +70,11 @@ def without_bias(self, grad):
     return grad
 
 
+def divided_by_the_first_batch(self, grad):
+    self.first = getattr(self, "first", len(grad))
+    return grad * len(grad) / self.first
+
+
 MUTANTS = {
     "the gradient 1 % too large": ("", wrong_method(manual.CrossEntropy, "backward", lambda _, grad: 1.01 * grad)),
     "the loss 1 % too large": ("", wrong_method(manual.CrossEntropy, "forward", lambda _, losses: 1.01 * losses)),
@@ -78,6 +83,11 @@ MUTANTS = {
     "the nominal batch size as divisor": (
         "",
         wrong_method(manual.CrossEntropy, "backward", lambda self, grad: grad * len(self.target) / 256),
+    ),
+    # With such batches of the 1437 images, training itself has no other.
+    "the size of the first batch as divisor": (
+        " --batch-size 479",
+        wrong_method(manual.CrossEntropy, "backward", divided_by_the_first_batch),
     ),
     "the bias never trained": ("", wrong_method(manual.Linear, "backward", without_bias)),
 }
@@ -106,15 +116,6 @@ def test_a_mode_whose_steps_are_not_finite_is_found_out_beside_two_that_are(comp
     monkeypatch.setattr(*wrong_method(manual.CrossEntropy, "backward", change))
     assert compare("--epochs 1") == 1
     assert "do not take the same steps: after epoch 0, " in capsys.readouterr().err
-
-
-def test_the_size_of_the_first_batch_as_divisor_is_found_out_where_training_has_no_other(compare, monkeypatch):
-    def change(self, grad):
-        self.first = getattr(self, "first", len(grad))
-        return grad * len(grad) / self.first
-
-    monkeypatch.setattr(*wrong_method(manual.CrossEntropy, "backward", change))
-    assert compare("--epochs 1 --batch-size 479 --modes scratch,manual") == 1  # 1437 images
 
 
 @both_dtypes
@@ -146,13 +147,8 @@ UNKNOWN += [ALIKE._replace(allowed_weights=allowed) for allowed in (0.0, 0.1, fl
 @pytest.mark.parametrize(
     ("steps", "is_the_same", "verdict"),
     [
-        ([ALIKE, ALIKE], True, "a, b take the same steps: after epoch 1, .* at most 1.0e-03 in a weight"),
         ([*UNKNOWN, ALIKE], True, "a, b take the same steps: after epoch 8, "),
-        (
-            [ALIKE, APART, APART._replace(weights=3), ALIKE],
-            False,
-            "a, b do not .* epoch 1, .* most 2.0e-02 in a weight",
-        ),
+        ([ALIKE, APART, APART._replace(weights=3), ALIKE], False, "a, b do not .* epoch 1, .* 2.0e-02 in a weight"),
         ([ALIKE, ALIKE._replace(loss=0.2)], False, "a, b do not .* epoch 1, .* 2.0e-01 in a loss"),
         ([ALIKE._replace(weights=float("nan"))], False, "a, b do not .* epoch 0, .* most nan in a weight"),
         *(([unknown], False, "cannot be judged here") for unknown in UNKNOWN),
@@ -184,12 +180,6 @@ def test_modes_that_cannot_be_compared_are_refused(tmp_path, compare, capsys, mo
     assert compare(f"--modes={modes}") == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not any(tmp_path.iterdir())
-
-
-def test_on_the_real_data_the_modes_stay_together(tmp_path, compare, real_data):
-    assert compare(f"--dataset fashion-mnist --data-dir {real_data} --epochs 1 --dtype float64") == 0
-    (row,) = table(tmp_path / "run")
-    assert max(row["weights"], row["loss"]) < 1e-10
 
 
 def test_a_first_step_far_from_the_weights_is_not_taken_for_a_mistake(compare, real_data):

@@ -1,7 +1,10 @@
 import math
 import re
+from functools import partial
 
 import pytest
+import torch
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR
 
 from d2l_softmax import MODES, UserError
 from d2l_softmax.experiment.settings import Settings
@@ -24,7 +27,7 @@ REFUSED = [
     *((name, ["1", 0.5, None], "") for name in ("epochs", "seed", "validation")),
     ("data_dir", [1, None], "be "),
     ("figures", [1, "yes", None], "be "),
-    ("run_name", ["", ".", "..", "../run", "/run", "run/../.."], "name a folder inside --logdir"),
+    ("run_name", ["", ".", "..", "../run", "/run", "run/../.."], "be the name of a folder inside --logdir"),
 ]
 
 
@@ -45,3 +48,16 @@ def test_the_ends_of_what_is_allowed_are_allowed():
     ends = {"epochs": 1, "resize": None, "seed": 2**63 - 1, "lr": 1, "momentum": 0.0, "run_name": "a/b"}
     settings = Settings(**ends)
     assert {name: getattr(settings, name) for name in ends} == ends
+
+
+@pytest.mark.parametrize(
+    ("schedule", "pytorchs"),
+    [("constant", partial(ConstantLR, factor=1.0)), ("cosine", partial(CosineAnnealingLR, T_max=7))],
+)
+def test_learning_rates_are_those_of_pytorchs_schedulers(schedule, pytorchs):
+    sgd = torch.optim.SGD([torch.zeros(1)], lr=0.3)
+    scheduler, settings = pytorchs(sgd), Settings(lr=0.3, lr_schedule=schedule, epochs=7)
+    for epoch in range(1, 8):
+        assert settings.learning_rate(epoch) == pytest.approx(sgd.param_groups[0]["lr"], rel=1e-12)
+        sgd.step()
+        scheduler.step()

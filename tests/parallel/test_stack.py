@@ -7,7 +7,7 @@ from torch import nn
 
 from d2l_softmax import MODES, BatchIterator
 from d2l_softmax.parallel.stack import Stack
-from d2l_softmax.training import Learner, evaluate, run_epoch
+from d2l_softmax.training import Learner, evaluate
 
 PLACE = {"device": torch.device("cpu"), "dtype": torch.float64}
 RATES = [{"lr": 0.5}, {"lr": 0.05, "momentum": 0.9}, {"lr": 0.2, "momentum": 0.5, "weight_decay": 0.1}]
@@ -44,8 +44,7 @@ def test_a_network_with_dropout_is_evaluated_without_it(blobs):
     learners = [build(20, 4), build(20, 4)]
     stack = Stack(learners, build)
     batches = BatchIterator(*blobs, 512, **PLACE)
-    result = run_epoch(stack, 1, stack.batches(batches), stack.batches(batches))
-    for learner, own in zip(learners, stack.split(result), strict=True):
+    for learner, own in zip(learners, stack.run_epoch(1, batches, batches), strict=True):
         assert own.test_loss == pytest.approx(evaluate(learner.net, batches, learner.loss)[0], rel=1e-12)
 
 
@@ -61,9 +60,7 @@ def test_each_learner_is_trained_as_it_would_be_alone(mode, blobs):
     train_iter = BatchIterator(*blobs, 64, seed=1, **PLACE)
     test_iter = BatchIterator(*blobs, 512, **PLACE)
     for epoch in (1, 2):
-        together = run_epoch(stack, epoch, stack.batches(train_iter), stack.batches(test_iter))
-    results = list(stack.split(together))
-    assert sum(result.seconds for result in results) == pytest.approx(together.seconds)
+        results = stack.run_epoch(epoch, train_iter, test_iter)
     for learner, start, rates, result in zip(learners, starts, RATES, results, strict=True):
         W, b, figures = pytorch(*start, blobs, rates, epochs=2)
         assert (learner.W - W).abs().max() < 1e-12

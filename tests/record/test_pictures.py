@@ -165,17 +165,11 @@ def test_drift_is_drawn_on_an_axis_that_is_logarithmic_above_zero(drifts):
 
 @pytest.mark.parametrize(("most", "scale"), [(4.9, "linear"), (100.0, "log")])
 def test_sweep_draws_every_value_and_says_what_diverged(most, scale):
-    ends = {"lr=0.1": (0.1, 0.8, 0.1), "lr=0.01": (0.01, 0.7, 0.0)}
     losses = {"lr=0.01": [2.0, 1.5, 1.2], "lr=0.1": [1.0, 0.7, 0.5], "lr=1": [most, 4.0, np.nan], "lr=10": [np.nan]}
-    figure = pictures.sweep(losses, "learning rates", [ends], ("lr", "test accuracy"))
+    figure = pictures.sweep(losses, "learning rates")
     names = ["lr=0.01", "lr=0.1", "lr=1 (diverged)", "lr=10 (diverged)"]
-    ax, right = assert_lines(figure, dict(zip(names, losses.values(), strict=True)))[0].axes, figure.axes[1]
-    (line, tenth, *_), (deviation,) = right.lines, right.collections
-    assert line.get_xydata().tolist() == [[0, 0.7], [1, 0.8]]
-    assert deviation.get_segments()[0][:, 1].tolist() == pytest.approx([0.7, 0.9])
-    assert (tenth.get_color(), tenth.get_marker()) == (ax.lines[1].get_color(), ax.lines[1].get_marker())
-    assert [label.get_text() for label in right.get_xticklabels()] == ["0.01", "0.1"]
-    assert (ax.get_yscale(), right.get_xlabel(), right.get_title()) == (scale, "lr", "test accuracy")
+    (line, *_) = assert_lines(figure, dict(zip(names, losses.values(), strict=True)))
+    assert line.axes.get_yscale() == scale
 
 
 LONG = ("$x$", "b$ $c", "有很长很长很长的名字的靴子", *(f"{i} has a name wider than an image" for i in range(30)))
