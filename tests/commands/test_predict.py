@@ -232,15 +232,6 @@ def test_a_folder_of_images(tmp_path, runs, predict):
     assert len({tuple(row[1:]) for row in rows(out)}) == 1
 
 
-def test_a_picture_that_cannot_be_written_is_said_and_the_predictions_are_printed(copy, predict):
-    run = copy("own")
-    before = predict(run)
-    (run / "predicted.png").unlink()
-    (run / "predicted.png").mkdir()
-    with pytest.warns(UserWarning, match=r"cannot write .*predicted\.png: Is a directory"):
-        assert predict(run) == before.replace(f"; see {run / 'predicted.png'}", "")
-
-
 def test_the_newest_run_is_taken(tmp_path, copy, predict, monkeypatch):
     save(GREY, tmp_path / "image.png")
     monkeypatch.chdir(tmp_path)
