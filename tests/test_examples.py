@@ -12,14 +12,7 @@ from torch import nn
 from d2l_softmax import load_dataset
 from d2l_softmax.initialisers import uniform
 from examples import line_fit
-from examples.gradient_check import check_all
 from tests import notebook
-
-
-def test_the_gradient_check_passes_for_every_piece():
-    results = check_all(sample=40)
-    assert len(results) == 7
-    assert all(result.error < 1e-7 for result in results.values()), results
 
 
 def test_the_line_fit_is_gradient_descent():
@@ -38,7 +31,10 @@ def test_the_line_fit_is_gradient_descent():
 def test_examples_run_as_programs(name, lines, capsys, monkeypatch):
     monkeypatch.delitem(sys.modules, f"examples.{name}", raising=False)
     runpy.run_module(f"examples.{name}", run_name="__main__")
-    assert len(capsys.readouterr().out.splitlines()) == lines
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == lines
+    # Every hand-derived gradient is that of the differences.
+    assert all(float(re.search(r"[\d.]+e-\d+", line)[0]) < 1e-7 for line in printed if name == "gradient_check")
 
 
 def figures_of_pytorch(name, data_dir):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 import torchvision.datasets
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from d2l_softmax import MODES, BatchIterator, load_dataset, manual, train_epoch
@@ -95,8 +96,10 @@ def test_10_the_gradient_check_uses_its_sample():
     assert gradient_check(linear, None, X, sample=10**6).checked == 4 * 30 + 30 * 20 + 20
 
 
-def test_11_the_concise_mode_makes_no_parameters_that_nothing_uses():
+def test_11_the_concise_mode_is_made_of_pytorchs_pieces_and_has_no_parameters_that_nothing_uses():
     learner = MODES["concise"](20, 4, lr=0.1, device=CPU)
+    pieces = [*learner.net, learner.loss, learner.updater]
+    assert [*map(type, pieces)] == [nn.Flatten, nn.Linear, nn.CrossEntropyLoss, torch.optim.SGD]
     learner.loss(learner.net(torch.rand(3, 20)), torch.tensor([0, 1, 2])).sum().backward()
     assert {p.shape: p.grad is not None for p in learner.net.parameters()} == {(4, 20): True, (4,): True}
 
