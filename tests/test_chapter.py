@@ -1,8 +1,6 @@
 """What the notebook `examples/chapter.ipynb` shows and says."""
 
-import ast
 import re
-import sys
 
 import nbformat
 import pytest
@@ -65,13 +63,6 @@ def test_the_chapter_runs_in_a_kernel_of_its_own_without_a_network(tmp_path, mon
 def test_the_notebook_shows_what_fashion_mnist_gives(real_data):
     run = nbformat.read(notebook.path("chapter"), 4)
     assert_the_lesson_is_right(run, load_dataset("fashion-mnist", real_data))
-
-
-def test_the_chapter_needs_only_what_is_installed_and_jupyter():
-    imports = [node for node in ast.walk(ast.parse(SCRIPT)) if isinstance(node, ast.Import | ast.ImportFrom)]
-    modules = {getattr(node, "module", None) or node.names[0].name for node in imports}
-    packages = {module.split(".")[0] for module in modules} - sys.stdlib_module_names
-    assert packages <= {"d2l_softmax", "torch", "matplotlib", "IPython"}
 
 
 def test_the_names_of_the_table_are_there():
