@@ -66,6 +66,8 @@ def _status(command: Callable[[], int]) -> int:
         # Python would complain when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except UnicodeEncodeError as error:
+        return _report(f"a name is not text in UTF-8: {error.object!r}")
     except OSError as error:
         return _report(f"cannot read or write {error.filename or 'a file'}: {error.strerror or error}")
 

@@ -41,6 +41,7 @@ TOO_LARGE = "there is too little memory for images, batches or weights of this s
         (lambda: Parser().parse_args(["--x"]), 2, "name: error: unrecognized arguments: --x (see --help)\n"),
         (lambda: torch.empty(2**60), 2, f"name: error: {TOO_LARGE}\n"),
         (lambda: Path("missing").stat(), 2, "name: error: cannot read or write missing: No such file or directory\n"),
+        (lambda: "\udcff".encode(), 2, "name: error: a name is not text in UTF-8: '\\udcff'\n"),
         (lambda: signal.raise_signal(signal.SIGINT), 130, "name: interrupted\n"),
         (lambda: signal.raise_signal(signal.SIGTERM), 130, "name: interrupted\n"),
         (lambda: interrupted("to go on: again"), 130, "name: interrupted; to go on: again\n"),
