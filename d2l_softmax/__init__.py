@@ -33,25 +33,16 @@ if TYPE_CHECKING:
 _HOME_OF = {
     name: module
     for module, names in {
-        "data.batches": ["BatchIterator"],
-        "data.datasets": ["Dataset", "load_data_fashion_mnist", "load_dataset"],
-        "device": ["try_gpu"],
-        "errors": ["UserError"],
-        "metrics": ["EpochResult"],
-        "modes": ["MODES"],
-        "scratch": ["cross_entropy", "cross_entropy_of_probabilities", "softmax"],
-        "training": [
-            "Accumulator",
-            "DivergedError",
-            "Learner",
-            "accuracy",
-            "evaluate",
-            "evaluate_accuracy",
-            "train",
-            "train_epoch",
-        ],
+        "data.batches": "BatchIterator",
+        "data.datasets": "Dataset load_data_fashion_mnist load_dataset",
+        "device": "try_gpu",
+        "errors": "UserError",
+        "metrics": "EpochResult",
+        "modes": "MODES",
+        "scratch": "cross_entropy cross_entropy_of_probabilities softmax",
+        "training": "Accumulator DivergedError Learner accuracy evaluate evaluate_accuracy train train_epoch",
     }.items()
-    for name in names
+    for name in names.split()
 }
 __all__ = sorted(_HOME_OF)
 

@@ -42,8 +42,7 @@ def resolve_device(name: str) -> torch.device:
     except RuntimeError as error:
         raise UserError(f"unknown device {name!r}: use auto, cpu, cuda, cuda:N or mps") from error
     counts = {"cpu": 1, "mps": int(torch.backends.mps.is_available()), "cuda": torch.cuda.device_count()}
-    # PyTorch keeps only eight bits of the index: 'cuda:256' becomes cuda:0.
-    if str(device) != name or (device.index or 0) >= counts.get(device.type, 0):
+    if (device.index or 0) >= counts.get(device.type, 0):
         raise UserError(
             f"device '{name}' does not exist: this machine has {counts['cuda']} CUDA device(s); "
             "use --device cpu or --device auto"

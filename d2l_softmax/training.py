@@ -110,11 +110,7 @@ def train_mode(net: Any, training: bool) -> Iterator[None]:
 
 
 def _per_sample(losses: Tensor, y: Tensor) -> Tensor:
-    """One loss per sample, shaped as `y`; a scalar is taken for the mean of the batch.
-
-    Raises:
-        ValueError: the losses have another shape.
-    """
+    """One loss per sample, shaped as `y`; a scalar is taken for the mean of the batch."""
     if losses.ndim == 0:
         return losses.expand(y.shape)
     if losses.shape != y.shape:
@@ -128,13 +124,10 @@ def _means(batches: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Any, Any]:
     """Return (mean loss, accuracy) over the samples of batches (losses, logits, y), read from the device once.
 
     The losses are added up in float64, whatever their type.
-
-    Raises:
-        ValueError: there is no sample.
     """
-    losses, logits, y = map(torch.cat, zip(*batches, strict=True)) if batches else [torch.empty(0)] * 3
-    if not len(y):
+    if not sum(len(y) for _, _, y in batches):
         raise ValueError("there are no samples to average over")
+    losses, logits, y = map(torch.cat, zip(*batches, strict=True))
     correct = accuracy(logits, y).cpu().double() / len(y)
     return losses.cpu().double().mean(dim=0).tolist(), correct.tolist()
 

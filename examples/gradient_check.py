@@ -5,7 +5,7 @@ python -m examples.gradient_check
 
 import torch
 
-from d2l_softmax.gradient_check import GradientCheck, GradientCheckResult
+from d2l_softmax.gradient_check import GradientCheckResult, gradient_check
 from d2l_softmax.initialisers import xavier
 from d2l_softmax.manual import CrossEntropy, Flatten, Linear, MSELoss, Sequential, Softmax
 
@@ -28,10 +28,7 @@ def check_all(sample: int = 500) -> dict[str, GradientCheckResult]:
         "Linear, MSELoss": (linear, MSELoss(), rows, logits),
         "Linear, Softmax, MSELoss": (Sequential(linear, Softmax()), MSELoss(), rows, y),
     }
-    return {
-        name: GradientCheck(model, criterion, sample=sample)(input, target)
-        for name, (model, criterion, input, target) in cases.items()
-    }
+    return {name: gradient_check(*case, sample=sample) for name, case in cases.items()}
 
 
 if __name__ == "__main__":

@@ -37,59 +37,41 @@ for command in json.loads(sys.argv[1]):
 """
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """The copy, after all that is shown."""
-    copy = tmp_path_factory.mktemp("project")
+def metrics(folder, name):
+    with (folder / "metrics.csv").open() as file:
+        return [float(row[name]) for row in csv.DictReader(file)]
+
+
+def test_all_that_is_shown(tmp_path):
     for name in ("d2l_softmax", "tests"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("train.py", "check.py", "pyproject.toml", "examples/mine.py"):
-        shutil.copy(ROOT / name, copy)
+        shutil.copy(ROOT / name, tmp_path)
     commands = []
     for kind, block in re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S):
         if kind == "python":
             path, code = re.fullmatch(r"# (\S+)\n(.*)", block, re.S).groups()
-            (copy / path).write_text(code)
+            (tmp_path / path).write_text(code)
         elif kind == "diff":
-            subprocess.run(["git", "apply", "--unidiff-zero", "-"], cwd=copy, input=block, text=True, check=True)
+            subprocess.run(["git", "apply", "--unidiff-zero", "-"], cwd=tmp_path, input=block, text=True, check=True)
         else:
             assert not kind
             commands += block.splitlines()
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, json.dumps(commands)],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
+    driver = [sys.executable, "-c", DRIVER, json.dumps(commands)]
+    done = subprocess.run(driver, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^\d+ passed, \d+ deselected", done.stdout, re.M), done.stdout
-    return copy
-
-
-def losses(folder):
-    with (folder / "metrics.csv").open() as file:
-        return [float(row["test_loss"]) for row in csv.DictReader(file)]
-
-
-def test_the_mode_trains_as_scratch_does(project):
-    (alone,) = project.glob("runs/digits-functional-*")
-    (compared,) = project.glob("runs/digits-compare-*")
-    assert json.loads((alone / "config.json").read_text())["settings"]["mode"] == "functional"
-    assert losses(alone) == losses(compared / "functional")
-    assert losses(alone) == pytest.approx(losses(compared / "scratch"), abs=1e-6)
-    assert losses(alone)[-1] < losses(alone)[0] < 2.3
-
-
-def test_the_probe_says_what_it_found(project):
-    done = subprocess.run([sys.executable, "check.py", "mine.py"], cwd=project, capture_output=True, text=True)
+    # The mode trains as scratch does.
+    (alone,) = tmp_path.glob("runs/digits-functional-*")
+    (compared,) = tmp_path.glob("runs/digits-compare-*")
+    losses = [metrics(run, "test_loss") for run in (alone, compared / "functional", compared / "scratch")]
+    assert losses[0] == losses[1] == pytest.approx(losses[2], abs=1e-6)
+    assert losses[0][-1] < losses[0][0] < 2.3
+    # The probe says what it found.
     assert "of any number of classes" in done.stdout
-
-
-def test_the_data_set_can_be_learned(project):
-    (run,) = project.glob("runs/rows-scratch-*")
+    # The data set can be learned.
+    (run,) = tmp_path.glob("runs/rows-scratch-*")
     data = json.loads((run / "config.json").read_text())["data"]
     assert [data[name] for name in ("train_images", "test_images", "height", "width")] == [960, 240, 8, 8]
     assert data["classes"] == [f"row {i}" for i in range(8)]
-    with (run / "metrics.csv").open() as file:
-        assert float(list(csv.DictReader(file))[-1]["test_accuracy"]) > 0.99
+    assert metrics(run, "test_accuracy")[-1] > 0.99

@@ -35,40 +35,39 @@ def three_threads():
     torch.set_num_threads(before)
 
 
-def test_a_name_means_a_device_that_exists(machine):
-    for gpus, mps, expected in (
+@pytest.mark.parametrize(
+    ("gpus", "mps", "expected"),
+    [
         (0, False, {"auto": "cpu", "cpu": "cpu"}),
         (0, True, {"auto": "mps", "cpu": "cpu", "mps": "mps"}),
         (2, False, {"auto": "cuda:0", "cpu": "cpu", "cuda": "cuda:0", "cuda:0": "cuda:0", "cuda:1": "cuda:1"}),
         (12, True, {"auto": "cuda:0", "cpu": "cpu", "cuda:11": "cuda:11", "mps": "mps"}),
-    ):
-        machine(gpus, mps)
-        assert {name: str(resolve_device(name)) for name in expected} == expected
-        assert [str(try_gpu(i)) for i in range(2)] == [f"cuda:{i}" if i < gpus else "cpu" for i in range(2)]
+    ],
+)
+def test_a_name_means_a_device_that_exists(machine, gpus, mps, expected):
+    machine(gpus, mps)
+    assert {name: str(resolve_device(name)) for name in expected} == expected
+    assert [str(try_gpu(i)) for i in range(2)] == [f"cuda:{i}" if i < gpus else "cpu" for i in range(2)]
 
 
-@pytest.mark.parametrize("mps", [False, True])
-def test_plain_cuda_without_a_gpu_warns_and_is_the_cpu(machine, mps):
-    machine(0, mps)
-    with pytest.warns(UserWarning, match="CUDA") as warned:
+def test_plain_cuda_without_a_gpu_warns_and_is_the_cpu(machine):
+    machine(0, mps=True)
+    with pytest.warns(UserWarning, match="no CUDA device"):
         assert resolve_device("cuda") == torch.device("cpu")
-    assert [(warning.filename, "\n" in str(warning.message)) for warning in warned] == [(__file__, False)]
 
 
 @pytest.mark.parametrize(
-    ("gpus", "name"), [(0, "cuda:0"), (0, "cuda:7"), (2, "cuda:2"), (2, "cuda:256"), (2, "mps"), (2, "xla")]
+    ("name", "said"),
+    [
+        *((name, "' does not exist: .* 2 CUDA device") for name in ("cuda:2", "mps", "xla")),
+        *((name, "unknown device '.*': use auto, ") for name in ("", "1", "gpu", "CPU", "cuda 1", "cuda:-1")),
+    ],
 )
-def test_a_device_that_does_not_exist_is_an_error(machine, gpus, name):
-    machine(gpus)
-    with pytest.raises(UserError, match=rf"^device '{name}' does not exist: .* {gpus} CUDA .*$"):
-        resolve_device(name)
-
-
-@pytest.mark.parametrize("name", ["", "1", "gpu", "CPU", "cuda 1", "cuda:", "cuda:-1", "cuda:x", "cuda:" + "9" * 20])
-def test_an_unknown_name_is_an_error(machine, name):
+def test_another_name_is_an_error(machine, name, said):
     machine(2)
-    with pytest.raises(UserError, match=rf"^unknown device '{name}': .*$"):
+    with pytest.raises(UserError, match=said) as raised:
         resolve_device(name)
+    assert f"'{name}'" in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from d2l_softmax import load_dataset
+import d2l_softmax
+from d2l_softmax import load_dataset, scratch
 from d2l_softmax.initialisers import uniform
+from d2l_softmax.record import pictures
 from examples import line_fit
-from examples.gradient_check import check_all
 from tests import notebook
-
-
-def test_the_gradient_check_passes_for_every_piece():
-    results = check_all(sample=40)
-    assert len(results) == 7
-    assert all(result.error < 1e-7 for result in results.values()), results
 
 
 def test_the_line_fit_is_gradient_descent():
@@ -38,7 +33,10 @@ def test_the_line_fit_is_gradient_descent():
 def test_examples_run_as_programs(name, lines, capsys, monkeypatch):
     monkeypatch.delitem(sys.modules, f"examples.{name}", raising=False)
     runpy.run_module(f"examples.{name}", run_name="__main__")
-    assert len(capsys.readouterr().out.splitlines()) == lines
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == lines
+    # Every hand-derived gradient is that of the differences.
+    assert all(float(re.search(r"[\d.]+e-\d+", line)[0]) < 1e-7 for line in printed if name == "gradient_check")
 
 
 def figures_of_pytorch(name, data_dir):
@@ -97,19 +95,61 @@ def test_the_lesson_of_one_sample_is_right_on_digits(tmp_path, monkeypatch, caps
     assert_figures_are_pytorchs(capsys.readouterr().out, "digits")
 
 
+def accuracies_of_pytorch(data):
+    """The test accuracies that the chapter prints, from PyTorch's own pieces: with softmax twice, and once."""
+    images, test_images = (part.flatten(1) / data.max_value for part in (data.train_images, data.test_images))
+    for last in (nn.Softmax(dim=1), nn.Identity()):
+        linear, seeds = nn.Linear(data.num_inputs, 10), torch.Generator().manual_seed(326)
+        nn.init.normal_(linear.weight, 0, 0.01, generator=seeds)
+        nn.init.zeros_(linear.bias)
+        net, order = nn.Sequential(linear, last), torch.Generator().manual_seed(326)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(5):
+            for batch in torch.randperm(len(images), generator=order).split(256):
+                optimizer.zero_grad()
+                F.cross_entropy(net(images[batch]), data.train_labels[batch]).backward()
+                optimizer.step()
+        yield (net(test_images).argmax(dim=1) == data.test_labels).double().mean().item()
+
+
+def assert_the_chapter_is_right(text, data):
+    assert text.startswith(f"{data.name}: {tuple(data.train_images.shape)} to train on")
+    naive, ours = re.findall(r"\n +\[(.*?)\]\]\)", text)
+    assert naive.split() == ["nan,", "nan,", "nan"]
+    assert [float(p) for p in ours.split(",")] == pytest.approx(F.softmax(torch.arange(3.0), 0).tolist(), abs=1e-4)
+    assert re.findall(r"tensor\(\[([\d.e+]+), +(\w+)", text)[:1] == [("0.4076", "inf")]
+    assert "tensor([  0.4076, 200.0000])" in text
+    assert float(re.search(r"from scratch: ([\d.e-]+),", text)[1]) < 1e-5
+    assert "the network returns probabilities, but this loss takes logits" in text
+    accuracies = re.search(r"test accuracy ([\d.]+) instead of ([\d.]+)", text).groups()
+    assert [float(a) for a in accuracies] == pytest.approx(list(accuracies_of_pytorch(data)), abs=0.002)
+    assert re.search(r"sgd +✓  divides by batch_size.*softmax +✗", text, re.S)
+
+
 @pytest.mark.slow
-def test_the_notebook_runs_in_a_kernel_of_its_own_and_shows_pictures(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", notebook.DATA)
+def test_a_notebook_runs_in_a_kernel_of_its_own_without_a_network(tmp_path, monkeypatch, name):
     monkeypatch.setenv("D2L_SOFTMAX_DATA", str(tmp_path))
-    printed, pictures = notebook.outputs(notebook.executed("one_sample"))
-    assert_figures_are_pytorchs(printed, "digits")
-    assert len(pictures) == 3
-    assert all(picture.startswith(b"\x89PNG") and len(picture) > 3000 for picture in pictures)
+    monkeypatch.setenv("no_proxy", "")
+    for proxy in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # where nothing answers
+    assert_the_notebook_is_right(name, notebook.executed(name), "digits")
 
 
-def test_the_notebook_shows_what_mnist_gives(real_data):
-    printed, pictures = notebook.outputs(nbformat.read(notebook.path("one_sample"), 4))
-    assert_figures_are_pytorchs(printed, "mnist", real_data)
-    assert len(pictures) == 3
+@pytest.mark.parametrize("name", notebook.DATA)
+def test_a_notebook_shows_what_its_data_set_gives(real_data, name):
+    assert_the_notebook_is_right(name, nbformat.read(notebook.path(name), 4), notebook.DATA[name], real_data)
+
+
+def assert_the_notebook_is_right(name, run, data_name, data_dir="data"):
+    printed, shown = notebook.outputs(run)
+    if name == "chapter":
+        assert_the_chapter_is_right(printed, load_dataset(data_name, data_dir))
+    else:
+        assert_figures_are_pytorchs(printed, data_name, data_dir)
+    # In the chapter: samples, weights, predictions, and of each training the curves that were drawn last.
+    assert len(shown) == {"chapter": 6, "one_sample": 3}[name]
+    assert all(picture.startswith(b"\x89PNG") and len(picture) > 3000 for picture in shown)
 
 
 @pytest.mark.parametrize("name", notebook.DATA)
@@ -120,3 +160,14 @@ def test_a_notebook_is_its_script_is_small_and_names_no_folder_of_the_machine_it
     found, wanted = nbformat.reads(text, 4).cells, notebook.converted(name).cells
     cells, expected = ([(cell.cell_type, cell.source) for cell in part] for part in (found, wanted))
     assert cells == expected, f"write it anew: python -m tests.notebook {name}"
+
+
+def test_the_names_of_the_table_are_there():
+    script = notebook.path("chapter").with_suffix(".py").read_text()
+    rows = [row.split("|")[1:3] for row in re.findall(r"^\| .*\|$", script, re.M)][2:]
+    names = [re.search(r"`([\w.]+)", book if ours.strip() == "the same" else ours)[1] for book, ours in rows]
+    places = {"pictures": pictures, "scratch": scratch, "data": load_dataset("digits")}
+    for name in names:
+        place, _, attribute = name.rpartition(".")
+        assert hasattr(places.get(place, d2l_softmax), attribute), name
+    assert len(names) == 16

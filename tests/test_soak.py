@@ -23,23 +23,21 @@ def test_nothing_goes_wrong_under_attack(kind, count, monkeypatch):
         ("1 / 0", "ZeroDivisionError"),
         ("import time; time.sleep(60)", "status None"),
         ("import os; os.kill(os.getpid(), 9)", "status -9"),
-        ("raise SystemExit(3)", "status 3"),
         ("import sys; print('one\\ntwo', file=sys.stderr); sys.exit(2)", "status 2, 2 lines on stderr"),
-        ("raise SystemExit(2)", "status 2, 0 lines on stderr"),
     ],
 )
 def test_what_no_command_may_do_is_seen(tmp_path, monkeypatch, command, fault):
     monkeypatch.setattr(attacks, "MAINS", {"command": exec})
-    monkeypatch.setattr(attacks, "SECONDS", 2)
+    monkeypatch.setattr(attacks, "SECONDS", 1)
     with pytest.raises(AssertionError, match=fault):
         attacks.judge(attacks.in_child("command", command, tmp_path))
 
 
 def test_other_results_are_seen(tmp_path):
     for lr in ("0.1", "0.2"):
-        options = ["--dataset", "digits", "--epochs", "1", "--lr", lr, "--logdir", str(tmp_path)]
+        options = ["--dataset", "digits", "--epochs", "1", "--no-figures", "--lr", lr, "--logdir", str(tmp_path)]
         assert main([*options, "--run-name", lr]) == 0
     expected = outcome(tmp_path / "0.1")
     compare("the same", tmp_path / "0.1", expected)
-    with pytest.raises(AssertionError, match=r"checkpoint\.pt.*curves.*metrics\.csv.*weights\.png"):
+    with pytest.raises(AssertionError, match=r"checkpoint\.pt.*loss/test.*metrics\.csv"):
         compare("another", tmp_path / "0.2", expected)

@@ -45,10 +45,7 @@ def test_accuracy_counts_scores_and_class_indices(dtype):
     assert accuracy(logits, y.unsqueeze(1).expand(2, 2)).tolist() == [1, 2]
 
 
-@pytest.mark.parametrize(
-    ("y_hat", "y"),
-    [((4, 3), (4, 1)), ((4, 3), (5,)), ((4, 1), (4, 4)), ((4,), (1,)), ((4,), (4, 1))],
-)
+@pytest.mark.parametrize(("y_hat", "y"), [((4, 3), (4, 1)), ((4, 3), (5,)), ((4, 1), (4, 4)), ((4,), (4, 1))])
 def test_accuracy_refuses_labels_that_would_broadcast(y_hat, y):
     with pytest.raises(ValueError, match=re.escape(f"got y_hat {y_hat} and y {y}")):
         accuracy(torch.zeros(y_hat), torch.zeros(y, dtype=torch.int64))
@@ -128,14 +125,10 @@ def test_the_books_updater_takes_the_steps_of_torch_optim_sgd(batches, loss, dty
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("updater", [None, 0.1, "sgd"])
-def test_an_updater_that_is_none_is_refused_before_it_is_needed(updater):
-    with pytest.raises(TypeError, match=re.escape(repr(updater))):
-        train_epoch(None, None, None, updater)
-
-
-def test_losses_of_another_shape_and_no_samples_are_refused(batches):
+def test_what_cannot_be_trained_with_is_refused(batches):
     net, per_row = linear(*parameters()), lambda logits, y: cross_entropy(logits, y).unsqueeze(1)
+    with pytest.raises(TypeError, match=r"zero_grad\(\) and step\(\), or be a function of batch_size, got 0.1"):
+        train_epoch(net, batches, cross_entropy, 0.1)
     with pytest.raises(ValueError, match=re.escape("per sample, (64,), or their mean, got (64, 1)")):
         evaluate(net, batches, per_row)
     for function, *others in (evaluate, cross_entropy), (train_epoch, cross_entropy, print), (evaluate_accuracy,):

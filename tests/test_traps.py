@@ -8,12 +8,13 @@ import torch
 import torch.nn.functional as F
 import torchvision.datasets
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from d2l_softmax import MODES, BatchIterator, load_dataset, manual, train_epoch
 from d2l_softmax.commands.train import main
 from d2l_softmax.data.catalogue import SOURCES
-from d2l_softmax.gradient_check import GradientCheck
+from d2l_softmax.gradient_check import gradient_check
 
 CPU = torch.device("cpu")
 DIGITS = ["--dataset", "digits", "--epochs", "1", "--no-figures", "--logdir"]
@@ -91,12 +92,14 @@ def test_08_a_criterions_backward_pass_gives_the_same_twice():
 def test_10_the_gradient_check_uses_its_sample():
     linear = manual.Linear(30, 20, device=CPU)
     X = torch.randn(4, 30, dtype=torch.float64)
-    assert GradientCheck(linear, sample=7)(X).checked == 3 * 7
-    assert GradientCheck(linear, sample=10**6)(X).checked == 4 * 30 + 30 * 20 + 20
+    assert gradient_check(linear, None, X, sample=7).checked == 3 * 7
+    assert gradient_check(linear, None, X, sample=10**6).checked == 4 * 30 + 30 * 20 + 20
 
 
-def test_11_the_concise_mode_makes_no_parameters_that_nothing_uses():
+def test_11_the_concise_mode_is_made_of_pytorchs_pieces_and_has_no_parameters_that_nothing_uses():
     learner = MODES["concise"](20, 4, lr=0.1, device=CPU)
+    pieces = [*learner.net, learner.loss, learner.updater]
+    assert [*map(type, pieces)] == [nn.Flatten, nn.Linear, nn.CrossEntropyLoss, torch.optim.SGD]
     learner.loss(learner.net(torch.rand(3, 20)), torch.tensor([0, 1, 2])).sum().backward()
     assert {p.shape: p.grad is not None for p in learner.net.parameters()} == {(4, 20): True, (4,): True}
 

@@ -1,4 +1,1 @@
-"""The command lines, `train.py` and `predict.py`: arguments in, messages and an exit status out.
-
-What they do is in the other rooms.
-"""
+"""The command lines, `train.py`, `predict.py` and `check.py`: arguments in, messages and an exit status out."""

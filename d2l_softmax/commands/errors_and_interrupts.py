@@ -1,7 +1,7 @@
 """How every command ends: one line for an error or Ctrl-C, and a status that says what happened."""
 
 import argparse
-import gc
+import io
 import os
 import re
 import signal
@@ -75,25 +75,19 @@ def _status(command: Callable[[], int]) -> int:
 @contextmanager
 def _process_settings() -> Iterator[None]:
     """Settings of the whole process while a command runs in it."""
-    threshold, hook, form = gc.get_threshold(), threading.excepthook, warnings.formatwarning
-    # The many objects that importing torch and matplotlib makes are kept; to look for garbage among them takes long.
-    gc.set_threshold(100_000)
+    hook, form = threading.excepthook, warnings.formatwarning
     # What fails in TensorBoard's writing thread is raised where its work is waited for, and is said once.
     threading.excepthook = lambda _: None
     warnings.formatwarning = lambda message, *_: f"warning: {_one_line(message)}\n"
     handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    errors = getattr(sys.stdout, "errors", None)
-    if hasattr(sys.stdout, "reconfigure"):
+    if isinstance(sys.stdout, io.TextIOWrapper):
         # A name or a sign that the terminal cannot show must not end a run.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         yield
     finally:
-        gc.set_threshold(*threshold)
         threading.excepthook, warnings.formatwarning = hook, form
         signal.signal(signal.SIGTERM, handler)
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(errors=errors)
 
 
 def interrupted(how_to_go_on: str = "") -> int:

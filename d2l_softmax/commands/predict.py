@@ -2,16 +2,10 @@
 
 import argparse
 import os
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from d2l_softmax.commands.errors_and_interrupts import Parser, program, run_command
 from d2l_softmax.errors import UserError
-
-# What classifies is imported once the arguments are known to be right: --help and mistakes need not wait for it.
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COUNT, FIGURE = 10, "predicted.png"
 
@@ -59,14 +53,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    run_given, images = _tell_apart(options.paths)
+    # The first path is an image only if there is such a file.
+    run_given, images = None, options.paths
+    if images and os.path.isdir(images[0]):
+        run_given, *images = images
+    elif images and not os.path.exists(images[0]):
+        raise UserError(f"there is no run or image '{images[0]}': name the folder of a run, or images")
     if options.invert and not images:
         raise UserError("--invert is for images, but none is named; test images are what the run was trained on")
     if options.data_dir is not None and images:
         raise UserError("--data-dir is for the test images of the run's data set, but other images are named")
     if options.logdir is not None and run_given:
         raise UserError(f"--logdir is for the newest run in it, but {run_given} is named")
+    # Imported once the arguments are known to be right: --help and mistakes need not wait for it.
     from d2l_softmax.experiment import classifier
+    from d2l_softmax.record import pictures
 
     run = classifier.load_classifier(run_given or classifier.newest_run(options.logdir or Path("runs")))
     classes = run.data["classes"]
@@ -79,7 +80,8 @@ def _predict(options: argparse.Namespace) -> int:
         heads = ["image", "true class", "class", "probability"]
         right = sum(classes[k] == true for (_, true), k in zip(names, probabilities.argmax(dim=1), strict=True))
         title += f"\n{right} of the first {len(names)} test images of {run.data['name']} right"
-    title += _save(drawn, run.folder / FIGURE)
+    pictures.save(drawn, run.folder / FIGURE)
+    title += f"; see {run.folder / FIGURE}"
     best = zip(*(values.tolist() for values in reversed(probabilities.max(dim=1))), strict=True)
     rows = [heads, *([*name, classes[k], f"{p:.4f}"] for name, (k, p) in zip(names, best, strict=True))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -89,26 +91,3 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _path(text: str) -> Path:
     return Path(os.path.expanduser(text))
-
-
-def _save(figure: "Figure", path: Path) -> str:
-    """Write a picture and return where it is, to be printed; where that is not possible, warn."""
-    from d2l_softmax.record import pictures
-
-    try:
-        pictures.save(figure, path)
-    except OSError as error:
-        warnings.warn(f"cannot write {path}: {error.strerror or error}", stacklevel=2)
-        return ""
-    return f"; see {path}"
-
-
-def _tell_apart(paths: list[Path]) -> tuple[Path | None, list[Path]]:
-    """The run, if one is named, and the images: the first path is an image only if there is such a file."""
-    if paths and os.path.isdir(paths[0]):
-        return paths[0], paths[1:]
-    if paths and not os.path.exists(paths[0]):
-        raise UserError(
-            f"there is no run or image '{paths[0]}': name a run's folder, as training prints it, or images"
-        )
-    return None, paths

@@ -1,13 +1,13 @@
 """The command `train.py`: settings in; the table, and how to see the curves, out."""
 
 import argparse
+import difflib
 import itertools
 import math
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from d2l_softmax.commands.errors_and_interrupts import Parser, interrupted, program, run_command
 from d2l_softmax.data.catalogue import DATASETS, find_own
@@ -16,12 +16,6 @@ from d2l_softmax.experiment.settings import CHOICES, SWEPT, Settings
 from d2l_softmax.modes import MODES, is_own_file
 from d2l_softmax.parallel import launched
 from d2l_softmax.record.run_folder import CONFIG
-
-# What trains is imported once the arguments are known to be right, so that --help and mistakes need not wait for it.
-if TYPE_CHECKING:
-    from d2l_softmax.experiment.compare import Comparison
-    from d2l_softmax.experiment.run import Run
-    from d2l_softmax.experiment.sweep import Sweep
 
 COMPARE = "compare"
 # Fall of the training loss in the last epoch, as a share of it, from which training should go on.
@@ -48,8 +42,9 @@ def parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("what to train")
     modes = f"{'|'.join(MODES)}|FILE.py|{COMPARE}"
     explained = f"FILE.py is your own; {COMPARE} trains several side by side and fails if they differ"
-    add(group, "--mode", f"which implementation; {explained}", modes)
-    group.add_argument("--modes", metavar="A,B,…", help=f"which to compare (default: {','.join(MODES)})")
+    add(group, "--mode", f"which implementation; {explained}", modes, type=_mode)
+    which = f"which to compare (default: {','.join(MODES)})"
+    group.add_argument("--modes", type=_modes, metavar="A,B,…", help=which)
     add(group, "--epochs", "passes over the training images", "N", type=int)
     add(group, "--lr", "learning rate; several values, here or below, make a sweep", "X", type=float)
     add(group, "--lr-schedule", "how it changes from epoch to epoch")
@@ -70,12 +65,25 @@ def parser() -> argparse.ArgumentParser:
     add(group, "--device", "where to compute", "auto|cpu|cuda|cuda:N|mps")
     add(group, "--dtype", "precision of the arithmetic")
     group.add_argument("--no-figures", dest="figures", action="store_false", help="draw no pictures")
-    add(group, "--logdir", "the folder of all runs", "DIR")
+    add(group, "--logdir", "the folder of all runs", "DIR", type=os.path.expanduser)
     add(group, "--run-name", "of the run's folder; default: data set, mode and time", "NAME")
-    group.add_argument(
-        "--resume", metavar="RUN", help="continue the run in this folder; with --epochs N, until it has N in all"
-    )
+    explained = "continue the run in this folder; with --epochs N, until it has N in all"
+    group.add_argument("--resume", metavar="RUN", type=os.path.expanduser, help=explained)
     return parser
+
+
+def _mode(name: str) -> str:
+    names = [*MODES, COMPARE]
+    if is_own_file(name) and not os.path.isfile(name):
+        raise argparse.ArgumentTypeError(f"there is no file {name}")
+    if not is_own_file(name) and name not in names:
+        hint = "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(name.lower(), names, 1))
+        raise argparse.ArgumentTypeError(f"must be {', '.join(names)} or a FILE.py, got '{name}'{hint}")
+    return name
+
+
+def _modes(names: str) -> list[str]:
+    return list(map(_mode, names.split(",")))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,88 +97,73 @@ def main(arguments: list[str] | None = None) -> int:
 def _dispatch(options: dict) -> int:
     modes = options.pop("modes", None)
     comparing = options.get("mode") == COMPARE
-    names = [options.get("mode", Settings.mode)]
-    if comparing:
-        names = (",".join(MODES) if modes is None else modes).split(",")
     if modes is not None and not comparing:
-        raise UserError(f"--modes {modes} is for --mode {COMPARE}")
-    if "logdir" in options:
-        options["logdir"] = os.path.expanduser(options["logdir"])
-    if options.get("dataset", Settings.dataset) not in DATASETS:
-        find_own(options["dataset"])
+        raise UserError(f"--modes {','.join(modes)} is for --mode {COMPARE}")
+    dataset = options.get("dataset", Settings.dataset)
+    if dataset not in DATASETS:
+        find_own(dataset)
         # A run can be resumed from any folder.
-        options["dataset"] = os.path.abspath(os.path.expanduser(options["dataset"]))
-    swept = {name: options[name] for name in SWEPT if options.get(name)}
+        options["dataset"] = os.path.abspath(os.path.expanduser(dataset))
+    swept = {name: options[name] for name in SWEPT if name in options}
     combinations = [options | dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
-    if len(combinations) > 1:
-        if "resume" in options or comparing:
-            raise UserError(
-                "several values make a sweep, which cannot be combined with --resume or with --mode compare"
-            )
-        if is_own_file(names[0]):
-            raise UserError(f"several values make a sweep, which is for the built-in modes, not for {names[0]}")
-        _refuse_in_parallel("a sweep")
+    sweeping, options = len(combinations) > 1, combinations[0]
+    if sweeping and ("resume" in options or comparing or is_own_file(options.get("mode", ""))):
+        raise UserError("several values make a sweep: no --resume, no --mode compare and no file of your own")
+    if launched() and (sweeping or comparing):
+        what = "a sweep" if sweeping else "a comparison"
+        raise UserError(f"torchrun's processes train one run together, not {what}: start it with python")
+    # What trains is imported once the arguments are known to be right: --help and mistakes need not wait for it.
+    if sweeping:
         settings = [Settings(**combination) for combination in combinations]
-
         from d2l_softmax.experiment.sweep import sweep
 
-        return _summarize_sweep(sweep(settings))
-    (options,) = combinations
+        return _end_of_sweep(sweep(settings))
     if "resume" in options:
-        folder = Path(options.pop("resume")).expanduser()
+        folder = Path(options.pop("resume"))
         if not folder.is_dir():
             raise UserError(f"--resume {folder}: there is no such folder; name a run's folder, as training prints it")
-
         from d2l_softmax.experiment.resume import resume
 
-        return _summarize_run(resume(folder, options))
+        return _end_of_run(resume(folder, options))
     if comparing:
-        _refuse_in_parallel("a comparison")
-        settings, *_ = [Settings(**(options | {"mode": name})) for name in names]
-
+        modes = modes or list(MODES)
+        settings = Settings(**(options | {"mode": modes[0]}))
         from d2l_softmax.experiment.compare import compare
 
-        return _summarize_comparison(compare(settings, names))
+        return _end_of_comparison(compare(settings, modes))
     settings = Settings(**options)
-
     from d2l_softmax.experiment.run import run
 
-    return _summarize_run(run(settings))
+    return _end_of_run(run(settings))
 
 
-def _refuse_in_parallel(what: str) -> None:
-    if launched():
-        raise UserError(f"torchrun's processes train one run together, not {what}: start it with python")
-
-
-def _summarize_run(ended: "Run") -> int:
-    if ended.history:
-        last = ended.history[-1]
+def _end_of_run(run) -> int:
+    if run.history:
+        last = run.history[-1]
         print(
             f"\nafter epoch {last.epoch}: train loss {last.train_loss:.4f}, train accuracy "
             f"{last.train_accuracy:.4f}, test loss {last.test_loss:.4f}, test accuracy {last.test_accuracy:.4f}"
         )
-        if not ended.interrupted:
-            print(_advice(ended), end="")
-    _say_where(ended.folder, ended.folder.parent)
-    if ended.interrupted:
-        command = f"python {program()}" if program().endswith(".py") else program()
-        begun = (ended.folder / CONFIG).exists()
-        return interrupted(f"to go on: {command} --resume {shlex.quote(str(ended.folder))}" if begun else "")
-    return 0
+        if not run.interrupted:
+            _advise(run)
+    _say_where(run.folder, run.folder.parent)
+    if not run.interrupted:
+        return 0
+    command = f"python {program()}" if program().endswith(".py") else program()
+    begun = (run.folder / CONFIG).exists()
+    return interrupted(f"to go on: {command} --resume {shlex.quote(str(run.folder))}" if begun else "")
 
 
-def _advice(ended: "Run") -> str:
-    """One line where the training loss at the end is high or still falls fast; nothing where neither is so."""
-    guessing, losses = math.log(len(ended.dataset.classes)), [result.train_loss for result in ended.history]
+def _advise(run) -> None:
+    """Print one line where the training loss at the end is high or still falls fast; nothing where neither is so."""
+    guessing, losses = math.log(len(run.dataset.classes)), [result.train_loss for result in run.history]
     if losses[-1] > guessing:
-        return f"The train loss is above {guessing:.4f}, that of guessing: try a smaller --lr.\n"
-    if len(losses) > 1 and (falls := 1 - losses[-1] / losses[-2]) > STEEP:
-        return f"The train loss still falls by {falls:.0%} per epoch: try a larger --lr, or more --epochs.\n"
-    return ""
+        print(f"The train loss is above {guessing:.4f}, that of guessing: try a smaller --lr.")
+    elif len(losses) > 1 and (falls := 1 - losses[-1] / losses[-2]) > STEEP:
+        print(f"The train loss still falls by {falls:.0%} per epoch: try a larger --lr, or more --epochs.")
 
 
-def _summarize_sweep(sweep: "Sweep") -> int:
+def _end_of_sweep(sweep) -> int:
     table = list(sweep.table())
     first, *widths, _ = (max(map(len, cells)) for cells in zip(*table, strict=True))
     print()
@@ -182,7 +175,7 @@ def _summarize_sweep(sweep: "Sweep") -> int:
     return interrupted("what is complete is kept") if sweep.interrupted else 0
 
 
-def _summarize_comparison(comparison: "Comparison") -> int:
+def _end_of_comparison(comparison) -> int:
     print(f"\n{comparison.verdict}")
     _say_where(comparison.folder, comparison.folder)
     if comparison.interrupted:

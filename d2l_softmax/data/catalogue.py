@@ -1,5 +1,6 @@
 """Data sets by name: where their files are, and of the published ones the mirrors and the classes."""
 
+import difflib
 import io
 import os
 import shutil
@@ -65,9 +66,10 @@ def find_own(name: str) -> list[Path] | ClassFolders:
     """
     folder = os.path.expanduser(name)
     if not os.path.isdir(folder):
+        hint = "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(name.lower(), DATASETS, 1))
         raise UserError(
-            f"no data set and no folder {name}: use {', '.join(DATASETS)}, or a folder that has four IDX files or a "
-            "folder of images for each class; one that has moved since a run is named with --data-dir"
+            f"no data set and no folder {name}: use {', '.join(DATASETS)}, or a folder that has a folder of images "
+            f"for each class or four IDX files; one that has moved since a run is named with --data-dir{hint}"
         )
     return find_data(Path(folder).resolve())
 

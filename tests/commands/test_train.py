@@ -11,11 +11,10 @@ import pytest
 import torch
 import tqdm
 
-from d2l_softmax import MODES
 from d2l_softmax.commands.train import main, parser
-from d2l_softmax.data import catalogue
 from d2l_softmax.record.console import EpochTable
 from tests.conftest import ROOT
+from tests.idx_files import snapshot
 from tests.processes import PATIENCE
 
 DIGITS = ["--dataset", "digits", "--epochs", "2", "--no-figures"]
@@ -50,30 +49,20 @@ def metrics(folder):
     return {name: list(map(float, column)) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
-@pytest.mark.slow
-def test_the_script_trains_and_draws_pictures(tmp_path):
-    command = [sys.executable, ROOT / "train.py", *DIGITS[:4], "--mode", "concise", "--logdir", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert [row[0] for row in table(done.stdout)] == [1, 2]
-    (folder,) = tmp_path.glob("digits-concise-*")
-    pictures = {"samples", "weights", "curves", "predictions", "mistakes", "confusion"}
-    assert {path.stem for path in folder.glob("*.png")} == pictures
-    assert f"\npictures:   {folder}/*.png\n" in done.stdout
-
-
 @pytest.mark.parametrize("validation", [0, 100])
-@pytest.mark.parametrize("mode", MODES)
-def test_a_run_prints_a_table_and_fills_a_folder(tmp_path, capsys, mode, validation):
-    assert main(["--mode", mode, *DIGITS, "--validation", str(validation), "--logdir", str(tmp_path / "runs")]) == 0
+def test_a_run_prints_a_table_and_fills_a_folder(tmp_path, capsys, validation):
+    arguments = ["--mode", "manual", "--validation", str(validation), "--logdir", str(tmp_path / "runs")]
+    assert main([*(DIGITS if validation else DIGITS[:4]), *arguments]) == 0
     out, err = capsys.readouterr()
     (folder,) = (tmp_path / "runs").iterdir()
     assert (err, out.count("\r")) == ("", 0)
-    assert re.fullmatch(rf"digits-{mode}-\d{{8}}-\d{{6}}", folder.name)
+    assert re.fullmatch(r"digits-manual-\d{8}-\d{6}", folder.name)
     held_out = ", 100 validation" if validation else ""
-    assert f"{mode} on digits: {1437 - validation} training{held_out} and 360 test images of 8×8, 10 classes" in out
+    assert f"manual on digits: {1437 - validation} training{held_out} and 360 test images of 8×8, 10 classes" in out
     assert f"\nthe run:    {folder}\nits curves: tensorboard --logdir {folder.parent}  (there, set" in out
-
+    pictures = set() if validation else {"samples", "weights", "curves", "predictions", "mistakes", "confusion"}
+    assert {path.stem for path in folder.glob("*.png")} == pictures
+    assert (f"\npictures:   {folder}/*.png\n" in out) == bool(pictures)
     columns, names = metrics(folder), [*FIGURES, *(["validation_loss", "validation_accuracy"] if validation else [])]
     assert columns["epoch"] == [1, 2]
     printed = [dict(zip(["epoch", *names, "seconds"], row, strict=True)) for row in table(out)]
@@ -81,34 +70,9 @@ def test_a_run_prints_a_table_and_fills_a_folder(tmp_path, capsys, mode, validat
         assert [row[name] for row in printed] == pytest.approx(columns[name], abs=5e-5)
     assert f"\nafter epoch 2: train loss {printed[1]['train_loss']:.4f}, train accuracy " in out
     config = json.loads((folder / "config.json").read_text())
-    assert [config["settings"][name] for name in ("seed", "mode", "validation")] == [326, mode, validation]
+    assert [config["settings"][name] for name in ("seed", "mode", "validation")] == [326, "manual", validation]
     assert (config["data"]["name"], len(config["data"]["sha256"])) == ("digits", 64)
     assert config["versions"]["torch"] == torch.__version__
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_same_command_twice_gives_the_same_figures(train, threads):
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    one, other = (metrics(train(name=name)) | {"seconds": None} for name in ("a", "b"))
-    torch.set_num_threads(before)
-    assert one == other
-
-
-def test_without_a_network_auto_warns_and_trains_on_digits(tmp_path, monkeypatch, capsys):
-    def unreachable(source, folder):
-        raise catalogue.DataUnavailableError("mirror: no route")
-
-    monkeypatch.setattr(catalogue, "_download", unreachable)
-    options = ["--epochs", "1", "--no-figures", "--data-dir", str(tmp_path / "nowhere"), "--logdir"]
-    with pytest.warns(UserWarning, match=r"fashion-mnist.*no route.*data directory.*digits") as warned:
-        assert main([*options, str(tmp_path)]) == 0
-    assert len(warned) == 1
-    assert "\n" not in str(warned[0].message)
-    assert "on digits" in capsys.readouterr().out
-    assert len(list(tmp_path.glob("digits-*"))) == 1
-    assert main([*options, str(tmp_path / "x"), "--dataset", "fashion-mnist"]) == 2
-    assert not (tmp_path / "x").exists()
 
 
 # What is wrong whatever the data and the machine are; more about the values of settings in test_settings.py.
@@ -162,27 +126,24 @@ def test_the_command_speaks_of_itself_by_the_name_it_was_called_by(tmp_path, cap
     monkeypatch.setattr(sys, "argv", [called])
     name = command.split()[-1]
     assert parser().format_usage().startswith(f"usage: {name} ")
-    assert main(["--what"]) == 2
-    assert capsys.readouterr().err.startswith(f"{name}: error: ")
     monkeypatch.setattr(EpochTable, "add", lambda *_: signal.raise_signal(signal.SIGINT))
     assert main([*DIGITS, "--logdir", str(tmp_path), "--run-name", "run"]) == 130
     assert capsys.readouterr().err == f"{name}: interrupted; to go on: {command} --resume {tmp_path / 'run'}\n"
 
 
 def test_a_taken_name_is_refused_and_the_run_left_alone(train, tmp_path, capsys):
-    folder = train()
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = snapshot(train())
     assert main([*DIGITS, "--logdir", str(tmp_path), "--run-name", "run"]) == 2
-    assert str(folder) in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert f"{tmp_path / 'run'} already holds a run" in capsys.readouterr().err
+    assert snapshot(tmp_path / "run") == before
 
 
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ([], ["config.json", "metrics.csv", "checkpoint.pt", "curves.png"]),
-        (["--lr", "0.1", "0.2"], ["config.json", "lr=0.1", "sweep.csv", "sweep.png"]),
-        (["--mode", "compare", "--modes", "scratch,manual"], ["config.json", "scratch", "drift.csv", "drift.png"]),
+        ([], ["config.json", "metrics.csv", "checkpoint.pt", "samples.png"]),
+        (["--lr", "0.1", "0.2"], ["config.json", "lr=0.1", "sweep.csv"]),
+        (["--mode", "compare", "--modes", "scratch,manual"], ["config.json", "scratch", "drift.csv"]),
     ],
 )
 def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch, kind, names):
@@ -193,9 +154,8 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch, kind, names):
 
     monkeypatch.setattr(os, "replace", replace)
     for number, name in enumerate(names):
-        figures = [] if name.endswith("png") else ["--no-figures"]
-        digits = ["--dataset", "digits", "--epochs", "1", "--logdir", str(tmp_path), "--run-name", f"run{number}"]
-        assert main([*digits, *figures, *kind]) == 2
+        digits = DIGITS[:4] if name.endswith("png") else DIGITS
+        assert main([*digits, *kind, "--logdir", str(tmp_path), "--run-name", f"run{number}"]) == 2
         error = capsys.readouterr().err
         assert re.fullmatch(rf".*: error: cannot read or write {tmp_path}/run{number}/.*: No space .*\n", error)
 
@@ -215,6 +175,20 @@ def test_only_a_terminal_gets_a_progress_bar(train, capsys, monkeypatch, termina
     out, err = capsys.readouterr()
     assert (len(table(out)), out.count("\r")) == (2, 0)
     assert [f"epoch {epoch}/2" in err for epoch in (1, 2)] == [terminal, terminal]
+
+
+@pytest.mark.parametrize(
+    ("lr", "epochs", "advice"),
+    [
+        ("0.1", "2", "still falls by "),
+        ("100", "2", "is above 2.3026, that of guessing"),
+        ("1", "20", ""),
+    ],
+)
+def test_a_run_that_should_go_on_or_be_slower_ends_with_one_line_of_advice(train, capsys, lr, epochs, advice):
+    train("--lr", lr, "--epochs", epochs)
+    advised = [line for line in capsys.readouterr().out.splitlines() if line.startswith("The train loss ")]
+    assert [advice in line for line in advised] == [True] * bool(advice)
 
 
 def test_help_shows_groups_and_defaults():

@@ -40,21 +40,18 @@ def rows(folder: Path, name: str = "metrics.csv") -> list[list[str]]:
 
 def outcome(folder: Path) -> dict:
     """Everything in a folder that must not depend on how often a run was killed, by file, and its curves."""
-    files = [path for path in folder.iterdir() if path.is_file() and ".tfevents." not in path.name]
-    events = EventAccumulator(str(folder), {"scalars": 0})
-    events.Reload()
-    curves = {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-    return {path.name: _content(path) for path in files} | {"curves": curves}
-
-
-def _content(path: Path) -> object:
-    if path.suffix == ".csv":
-        return rows(path.parent, path.name)
-    if path.suffix == ".pt":
-        leaves = torch.utils._pytree.tree_leaves(torch.load(path, weights_only=True))
-        return [leaf.numpy().tobytes() for leaf in leaves if isinstance(leaf, torch.Tensor)]
-    # config.json says when, and by which command, the run was started.
-    return None if path.suffix == ".json" else path.read_bytes()
+    events = EventAccumulator(str(folder), {"scalars": 0}).Reload()
+    found = {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    for path in folder.iterdir():
+        if path.suffix == ".csv":
+            found[path.name] = rows(folder, path.name)
+        elif path.suffix == ".pt":
+            leaves = torch.utils._pytree.tree_leaves(torch.load(path, weights_only=True))
+            found[path.name] = [leaf.numpy().tobytes() for leaf in leaves if isinstance(leaf, torch.Tensor)]
+        # config.json says when, and by which command, the run was started.
+        elif path.is_file() and ".tfevents." not in path.name:
+            found[path.name] = None if path.suffix == ".json" else path.read_bytes()
+    return found
 
 
 def compare(what: str, folder: Path, expected: dict) -> None:
