@@ -116,12 +116,13 @@ class Learner:
         self.ns, self.path, self.first_label = ns, path, told.get("first_label", 0)
         self.names = {name: piece for piece, name in told.get("names", {}).items()}
         self.facts: dict[str, Any] = {"penalty": told["penalty"]} if "penalty" in told else {}
-        self.repairs: dict[str, Any] = {}
         self.pieces: dict[str, Any] = {}
         # Further versions of a piece, such as softmax_loss_vectorized beside softmax_loss_naive.
         self.versions: list[tuple[str, str, Any]] = []
         self.called: dict[str, str] = {}
         self.ranks: dict[str, int] = {}
+        # The lines that train_epoch has run, of two branches those of one.
+        self.lines_run: set[int] = set()
         self.source = Path(path).read_text("utf-8", "replace").splitlines() if path else []
         own = {key: value for key, value in ns.items() if not HISTORY.fullmatch(key)}
         made: dict[str, Any] = {}
@@ -221,8 +222,7 @@ class Learner:
     def sandbox(self) -> Iterator[dict[str, Any]]:
         """Put copies in the place of all that names and closures hold, for the block; yield the pieces' copies.
 
-        All copies share one memo, so that an optimizer still holds the copied net's parameters. A piece that was
-        found wrong is replaced by a right one: no other is blamed for it.
+        All copies share one memo, so that an optimizer still holds the copied net's parameters.
         """
         names = {key: value for key, value in self.ns.items() if not HISTORY.fullmatch(key)}
         memo: dict[int, Any] = {}
@@ -243,8 +243,6 @@ class Learner:
                 for cell, value in zip(cells, held, strict=True):
                     cell.cell_contents = clone(value, memo)
                 self.ns.update(fresh)
-                for piece, make in self.repairs.items():
-                    self.put(box, piece, make(box))
                 yield box
             finally:
                 self.pieces = outer
@@ -262,8 +260,25 @@ class Learner:
             self.ns[self.called[piece]] = value
         box[piece] = value
 
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Note which lines of the learner's functions run in the block."""
+        codes, before = {f.__code__ for f in self.functions()}, sys.gettrace()
+
+        def trace(frame: types.FrameType, *_: Any) -> Any:
+            if frame.f_code in codes:
+                self.lines_run.add(frame.f_lineno)
+                return trace
+            return None
+
+        sys.settrace(trace)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
     def line(self, piece: str, pattern: str = "$^") -> str:
-        """Where a piece is, as `file:line`: the first of its lines that matches, or where it begins."""
+        """Where a piece is, as `file:line`: the first of its lines that matches and ran, or where it begins."""
         value = self.pieces.get(piece)
         f = value if inspect.isroutine(value) else type(value)
         name = Path(self.path).name if self.path else "line"
@@ -278,7 +293,8 @@ class Learner:
         except (OSError, TypeError):
             return ""
         start = next((i for i, s in enumerate(lines) if re.match(r"\s*(def|class) ", s)), 0)
-        at = next((i for i, s in enumerate(lines) if re.search(pattern, s.split("#")[0])), start)
+        found = [i for i, s in enumerate(lines) if re.search(pattern, s.split("#")[0])]
+        at = [*(i for i in found if first + i in self.lines_run), *found, start][0]
         return f"{name}:{first + at}" if self.path else f"line {at + 1} of {self.called[piece]}"
 
     def run_again(self) -> dict[str, Any]:

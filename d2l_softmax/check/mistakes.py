@@ -16,14 +16,25 @@ def hot(p: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return F.one_hot(y, p.shape[1]).to(p)
 
 
+def shifted(Z: torch.Tensor) -> torch.Tensor:
+    """exp of each row less its maximum."""
+    return (Z - Z.amax(1, keepdim=True)).exp()
+
+
 # of logits Z (batch, classes)
 SOFTMAX = {
     "the columns add up to 1, not the rows: it works down the batch. Use dim=1": lambda Z: Z.softmax(0),
     "each row is divided by the sum of the whole batch. Sum with dim=1, keepdim=True": lambda Z: (
         Z.exp() / Z.exp().sum()
     ),
+    "each column is divided by its sum, not each row: sum with dim=1, keepdim=True": lambda Z: (
+        shifted(Z) / shifted(Z).sum(0)
+    ),
+    "each row, less its maximum, is divided by the sum of the whole batch. Sum with dim=1, keepdim=True": lambda Z: (
+        shifted(Z) / shifted(Z).sum()
+    ),
     "it is not divided by the sum of the row": lambda Z: Z.exp(),
-    "the maximum is subtracted, but nothing divided by the sum": lambda Z: (Z - Z.amax(1, True)).exp(),
+    "the maximum is subtracted, but nothing divided by the sum": shifted,
     "it divides by the row's largest value, not by its sum": lambda Z: Z.exp() / Z.exp().amax(1, True),
     "this is the sigmoid of each logit: divide exp(x) by the row's sum of exp": lambda Z: Z.sigmoid(),
     "it divides the logits themselves by their sum: take exp first": lambda Z: Z / Z.sum(1, True),
@@ -64,7 +75,8 @@ LOSS = {
     "softmax is applied twice": lambda p, lp, y: -at(p.log_softmax(1), y),
     "softmax works down the batch: use dim=1": lambda p, lp, y: -at(lp.log_softmax(0), y),
     "it is not normalised: the logarithm of the sum of exp is missing": lambda p, lp, y: -at(lp, y) - lp.amax(1),
-    "every image gets the losses of all labels: index [arange(len(y)), y]": lambda p, lp, y: -lp[:, y].mean(1),
+    "every image gets the losses of all labels: index [arange(len(y)), y]": lambda p, lp, y: -lp[:, y],
+    "every image gets the mean loss of all labels: index [arange(len(y)), y]": lambda p, lp, y: -lp[:, y].mean(1),
     "every image gets the losses of all labels, added up: index [arange(len(y)), y]": lambda p, lp, y: (
         -lp[:, y].sum(1)
     ),
@@ -161,19 +173,19 @@ RETURNS = {
 
 # What the gradient of each step is multiplied by. k: number of the batch, n: its images, m: of a full one, N: batches
 EPOCH = {
-    "the gradients of earlier batches are added. Call zero_grad for every batch, before backward": {"zero": False},
-    "a short last batch's gradient is divided by the length of a full one. Divide by len(y)": (
-        {"scale": lambda k, n, m, N: n / m}
+    "the gradients of earlier batches are added. Call zero_grad for every batch, before backward": (
+        lambda k, n, m, N: torch.nan
     ),
-    "the gradient is divided by the number of images twice": {"scale": lambda k, n, m, N: 1 / n},
-    "the gradient is a sum: divide by the number of images, or take the loss's mean": {"scale": lambda k, n, m, N: n},
-    "it goes up the gradient, not down": {"scale": lambda k, n, m, N: -1},
-    "the last batch is not trained on": {"scale": lambda k, n, m, N: k < N - 1},
-    "the first batch is not trained on": {"scale": lambda k, n, m, N: k > 0},
-    "only the first batch is trained on: return or break ends the loop": {"scale": lambda k, n, m, N: k == 0},
-    "only the last batch is trained on: indent backward and step": {"scale": lambda k, n, m, N: k == N - 1},
-    "the gradient is divided by the number of batches": {"scale": lambda k, n, m, N: 1 / N},
-    "nothing is trained: is step called, and after backward, with no zero_grad between?": {
-        "scale": lambda k, n, m, N: 0
-    },
+    "a short last batch's gradient is divided by the length of a full one. Divide by len(y)": (
+        lambda k, n, m, N: n / m
+    ),
+    "the gradient is divided by the number of images twice": lambda k, n, m, N: 1 / n,
+    "the gradient is a sum: divide by the number of images, or take the loss's mean": lambda k, n, m, N: n,
+    "it goes up the gradient, not down": lambda k, n, m, N: -1,
+    "the last batch is not trained on": lambda k, n, m, N: k < N - 1,
+    "the first batch is not trained on": lambda k, n, m, N: k > 0,
+    "only the first batch is trained on: return or break ends the loop": lambda k, n, m, N: k == 0,
+    "only the last batch is trained on: indent backward and step": lambda k, n, m, N: k == N - 1,
+    "the gradient is divided by the number of batches": lambda k, n, m, N: 1 / N,
+    "nothing is trained: is step called, and after backward, with no zero_grad between?": lambda k, n, m, N: 0,
 }

@@ -11,12 +11,14 @@ import torch
 
 from d2l_softmax.check.epoch import run
 from d2l_softmax.check.learner import Learner, Unknown, quiet, run_file
-from d2l_softmax.check.mistakes import at
 from d2l_softmax.check.names import PIECES
 from d2l_softmax.check.report import Finding, Report
 from d2l_softmax.check.steps import PROBES
 from d2l_softmax.check.trial import Trial, Wrong, roles
 from d2l_softmax.errors import UserError
+
+# What no other piece is made of.
+ENDS = ("data_iter", "init_params", "predict", "evaluate_accuracy")
 
 
 def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told: dict[str, Any]) -> Report:
@@ -58,9 +60,8 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
             if bad:
                 # The first cause is the one to put right; what follows may come from it.
                 finding = Finding(finding.piece, "·", f"not judged: put {bad} right first")
-            else:
-                repair(learner, needs)
-                bad = "" if needs and needs[0] in learner.repairs else finding.piece
+            elif name not in ENDS and learner.facts.get("overflow") != name:
+                bad = finding.piece
         findings += [finding] if finding is not None else []
     style = {"net", "loss", "softmax", "accuracy", "evaluate_accuracy", "train_epoch"}
     missing = sorted(style - set(learner.pieces))
@@ -85,9 +86,11 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
             del learner.facts["reg"]
         if isinstance(wrong, Unknown):
             return Finding(shown, "·", str(wrong))
-        return Finding(
-            wrong.name or shown, "✗", f"{wrong}.", learner.line(piece if needs else wrong.name or name, wrong.pattern)
+        # The piece of that name, where it is another's mistake.
+        owner = next(
+            (p for p, called in learner.called.items() if called == wrong.name), piece if needs else wrong.name
         )
+        return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(owner or name, wrong.pattern))
     except Exception as error:
         if (
             piece in ("evaluate_accuracy", "train_epoch")
@@ -111,6 +114,8 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
             and not trains(learner)
         ):
             return Finding(shown, "·", f"not checked: with batches of images it raises {say}")
+        if name == "train_epoch" and "NoneType" in say:
+            say += ". A gradient is None: call backward before the step"
         return Finding(getattr(error, "piece", shown), "✗", f"it raises {say}", at_line)
     return None if note is None else Finding(shown, "✓", note)
 
@@ -123,40 +128,3 @@ def trains(learner: Learner) -> bool:
     except Exception:
         return False
     return True
-
-
-def repair(learner: Learner, needs: tuple[str, ...]) -> None:
-    """Put a right piece in the place of a wrong one, for the probes that follow."""
-    facts = learner.facts
-    if needs == ("softmax",):
-        log = "log" in learner.called["softmax"]
-        along = {"a column for each image": 0}.get(facts.get("softmax", ""), -1)
-
-        def softmax(X: Any, *_: Any, **__: Any) -> Any:
-            Z = torch.as_tensor(X)
-            out = Z.log_softmax(along) if log else Z.softmax(along)
-            return out if torch.is_tensor(X) else out.numpy()
-
-        learner.repairs["softmax"] = lambda box: softmax
-    elif needs == ("one_hot",):
-        n = 10
-
-        def one_hot(y: Any, *_: Any, **__: Any) -> Any:
-            Y = torch.nn.functional.one_hot(torch.as_tensor(y), n)
-            return Y if torch.is_tensor(y) else Y.double().numpy()
-
-        learner.repairs["one_hot"] = lambda box: one_hot
-    elif needs == ("accuracy",) and not learner.numpy:
-        learner.repairs["accuracy"] = lambda box: lambda y_hat, y: float((y_hat.argmax(1) == y).sum())
-    elif (
-        needs == ("loss",)
-        and not learner.numpy
-        and facts.get("loss") in ("logits", "probabilities", "log-probabilities")
-    ):
-        reduction, form = facts.get("reduction"), facts["loss"]
-
-        def loss(y_hat: Any, y: Any) -> Any:
-            l = -at(y_hat.log() if form == "probabilities" else y_hat.log_softmax(1), y)
-            return l.mean() if reduction == "their mean" else l.sum() if reduction == "their sum" else l
-
-        learner.repairs["loss"] = lambda box: loss

@@ -12,6 +12,8 @@ from d2l_softmax.check.learner import Unknown, arrays, quiet
 from d2l_softmax.check.mistakes import SGD
 from d2l_softmax.check.trial import Trial, Wrong, close, differ, first, parts, roles_of, write
 
+IN_PLACE = "Change the tensor itself, p -= ... under torch.no_grad(), or return the new one"
+
 
 def data_iter(t: Trial) -> str:
     """Every image comes once, with its own label, the short last batch too."""
@@ -92,9 +94,16 @@ def sgd(t: Trial) -> str:
     values |= {f"d{k}": v for k, v in g.items()}
     try:
         returned = parts(t.call("sgd", "params grads lr n W b dW db", **values))
-    except (TypeError, KeyError, IndexError, AttributeError):
+    except (TypeError, KeyError, IndexError, AttributeError) as failure:
+        if "'NoneType' object has no attribute 'zero_'" in str(failure):
+            raise Wrong(
+                f"after p = p - ... the name p stands for a new tensor, which has no grad. {IN_PLACE}", "="
+            ) from None
         values |= {"params": start, "grads": g | {f"d{k}": v for k, v in g.items()}}
-        returned = parts(t.call("sgd", "params grads lr n", **values))
+        try:
+            returned = parts(t.call("sgd", "params grads lr n", **values))
+        except Exception:
+            raise failure from None
     after = dict(zip("Wb", t.own_weights(), strict=False)) if own else start
     for k in start if own or {"params", "b"} & roles else ("W",):
         old, g = before[k], grads[k]
@@ -103,8 +112,7 @@ def sgd(t: Trial) -> str:
         moved, atol = (old - now) / lr, 1e-5
         if not moved.any():
             raise Wrong(
-                f"{k} is unchanged after the step: p = p - ... gives the name p to a new tensor. Change the tensor "
-                "itself, p -= ... under torch.no_grad(), or return the new one",
+                f"{k} is unchanged after the step: p = p - ... gives the name p to a new tensor. {IN_PLACE}",
                 r"=.*(lr|step|grad)",
             )
         for kind, step_ in {"divides by batch_size": g / n, "does not divide by batch_size": g}.items():
@@ -210,8 +218,9 @@ def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
         raise Wrong(
             "dropout is on while it evaluates: call net.eval() before the loop, and net.train() to train again"
         )
-    measured = [measure(t, before or [t.W, t.b], k) for k in range(3)]
-    return "returns " + compare_averages(t, found, measured, measured, must=True)
+    penalties = (t.facts.get("penalty", 0.0), 0.0)
+    measured = [[measure(t, before or [t.W, t.b], k, c) for k in range(3)] for c in penalties]
+    return "returns " + compare_averages(t, found, measured, must=True)
 
 
 def accuracy(t: Trial) -> str:

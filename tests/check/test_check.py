@@ -19,7 +19,7 @@ WRONG = {
     "case-06": "train_epoch",
     "case-08": "softmax",
     "case-10": "sgd",
-    "case-11": "loss + updater",
+    "case-11": "cross_entropy + sgd",
     "case-13": "gradients",
     "case-14": "net",
     "case-15": "gradients",
