@@ -135,7 +135,8 @@ class Learner:
                         if any(v is None for k, v in vars(instance).items() if k.lower() in ROLES["W"]):
                             del own[f"{key}()"]  # its weights are made when it is trained
                         if held := [a for _, a in arrays(vars(instance)) if a.ndim == 2]:
-                            made = {"net": instance, "params": held}
+                            parameters = getattr(instance, "parameters", lambda held=held: held)
+                            made = {"net": instance, "params": parameters()}
             for value in own.values():
                 if isinstance(value, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, value.parameters())):
                     # The first images give a lazy layer its weights.

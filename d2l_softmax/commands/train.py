@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     add(group, "--dataset", f"{names}; {fallback}", "NAME|FOLDER")
     add(group, "--data-dir", "where data sets are found and downloaded to", "DIR")
     add(group, "--pixels", "scaled to 0 … 1, or left as they are")
-    add(group, "--resize", "scale to N×N pixels; default: leave", "N", type=int)
+    add(group, "--resize", "scale to N×N pixels, whatever the proportions; default: leave", "N", type=int)
     add(group, "--validation", "training images to hold out and report on", "N", type=int)
     group = parser.add_argument_group("where and how")
     add(group, "--device", "where to compute", "auto|cpu|cuda|cuda:N|mps")
@@ -146,6 +146,7 @@ def _end_of_run(run) -> int:
         )
         if not run.interrupted:
             _advise(run)
+    _say_what(run.settings.mode)
     _say_where(run.folder, run.folder.parent)
     if not run.interrupted:
         return 0
@@ -158,9 +159,12 @@ def _advise(run) -> None:
     """Print one line where the training loss at the end is high or still falls fast; nothing where neither is so."""
     guessing, losses = math.log(len(run.dataset.classes)), [result.train_loss for result in run.history]
     if losses[-1] > guessing:
-        print(f"The train loss is above {guessing:.4f}, that of guessing: try a smaller --lr.")
+        print(
+            f"The train loss is above {guessing:.4f}, that of guessing: try a smaller --lr, {run.settings.lr / 10:g}."
+        )
     elif len(losses) > 1 and (falls := 1 - losses[-1] / losses[-2]) > STEEP:
-        print(f"The train loss still falls by {falls:.0%} per epoch: try a larger --lr, or more --epochs.")
+        advice = "try a larger --lr, a smaller --batch-size or more --epochs"
+        print(f"The train loss still falls by {falls:.0%} per epoch: {advice}.")
 
 
 def _end_of_sweep(sweep) -> int:
@@ -177,6 +181,7 @@ def _end_of_sweep(sweep) -> int:
 
 def _end_of_comparison(comparison) -> int:
     print(f"\n{comparison.verdict}")
+    _say_what(*comparison.modes)
     _say_where(comparison.folder, comparison.folder)
     if comparison.interrupted:
         return interrupted("what is complete is kept")
@@ -186,6 +191,12 @@ def _end_of_comparison(comparison) -> int:
         print(f"{program()}: {comparison.verdict}{advice}", file=sys.stderr)
         return 1
     return 0
+
+
+def _say_what(*modes: str) -> None:
+    """Print what of a learner's file was trained."""
+    for mode in filter(is_own_file, modes):
+        print(f"{mode}: its net, loss and updater, in this program's loop; `python check.py {mode}` judges the rest")
 
 
 def _say_where(folder: Path, logdir: Path) -> None:

@@ -7,6 +7,7 @@ first epoch and after each.
 
 import itertools
 import sys
+import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from d2l_softmax.errors import UserError
+from d2l_softmax.experiment.learner_file import mistakes_in
 from d2l_softmax.experiment.run import Run, build_learner, data_and_device
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.record.console import EpochTable
@@ -120,6 +122,7 @@ def compare(settings: Settings, modes: list[str]) -> Comparison:
     write_config(folder, config)
     comparison = Comparison(folder, modes)
     with ExitStack() as stack:
+        stack.enter_context(mistakes_in(*modes))
         for run, member in zip(runs, members, strict=True):
             stack.enter_context(run.recording(folder / member))
         writer = stack.enter_context(event_writer(folder / "differences"))
@@ -163,7 +166,9 @@ def _two_steps(runs: list[Run]) -> Steps:
     batches = list(zip(X.split(STEP_IMAGES[0]), y.split(STEP_IMAGES[0]), strict=True))
     start, ends, losses = _weights(runs[0].learner), [], []
     for run in runs:
-        learner = build_learner(run.settings, *run.learner.W.shape, run.device)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they were given where the run was built
+            learner = build_learner(run.settings, *run.learner.W.shape, run.device)
         learner.W.copy_(start[:-1])
         learner.b.copy_(start[-1])
         with torch.no_grad():

@@ -2,8 +2,10 @@
 
 import hashlib
 import inspect
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,33 @@ from torch import Tensor, nn
 
 from d2l_softmax.errors import UserError
 from d2l_softmax.initialisers import normal
+from d2l_softmax.modes import is_own_file
 from d2l_softmax.training import FunctionUpdater, Learner
 
 
 def checksum(path: str) -> str:
     """SHA-256, in hexadecimal, of the file."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+@contextmanager
+def mistakes_in(*modes: str) -> Iterator[None]:
+    """Use what modes have built in this block: what the code of a learner's file raises is said with its own line.
+
+    Raises:
+        UserError: the code of one of the modes that are files, or the backward pass through it, raised an exception.
+    """
+    try:
+        yield
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        raised = [frame for frame in frames if frame.filename in modes]
+        if isinstance(error, UserError) or not (raised or any(frame.filename == __file__ for frame in frames)):
+            raise
+        path = raised[-1].filename if raised else next(filter(is_own_file, modes))
+        place = f"{path}:{raised[-1].lineno}" if raised else path
+        message = f"{place}: {type(error).__name__}: {error}; run `python check.py {path}`"
+        raise UserError(message) from error
 
 
 def build(
@@ -76,7 +99,8 @@ def build(
     if not (hasattr(updater, "step") and hasattr(updater, "param_groups")):
         updater = _FileUpdater(updater, parameters, file.ns)
     if (own := {group["lr"] for group in updater.param_groups}) != {lr}:
-        warnings.warn(f"{path} has its own learning rate, {own}: it trains with --lr {lr:g}", stacklevel=2)
+        rates = ", ".join(map(str, own))
+        warnings.warn(f"{path} has its own learning rate, {rates}: here it trains with --lr {lr:g}", stacklevel=2)
     for group in updater.param_groups:
         group["lr"] = lr
     X = torch.rand(3, 1, num_inputs, device=W.device, dtype=dtype)
@@ -112,6 +136,8 @@ class _Loss:
     def __call__(self, out: Tensor, y: Tensor) -> Tensor:
         self.returned, self.updater.batch_size = self.loss(out, y), len(y)
         if self.returned.ndim:
+            if self.returned.numel() != len(y):
+                raise ValueError(f"the loss of {len(y)} images has the shape {tuple(self.returned.shape)}")
             return self.returned.flatten()
         return (self.returned / len(y) if self.is_sum else self.returned).expand(y.shape)
 

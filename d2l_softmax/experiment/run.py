@@ -58,17 +58,18 @@ def data_and_device(settings: Settings) -> tuple[Dataset, torch.device]:
 def build_learner(settings: Settings, num_inputs: int, num_outputs: int, device: torch.device) -> Learner:
     """Build the learner of the mode."""
     build = partial(learner_file.build, settings.mode) if is_own_file(settings.mode) else MODES[settings.mode]
-    return build(
-        num_inputs,
-        num_outputs,
-        lr=settings.lr,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        initialiser=INITIALISERS[settings.init],
-        generator=torch.Generator().manual_seed(settings.seed),
-        device=device,
-        dtype=getattr(torch, settings.dtype),
-    )
+    with learner_file.mistakes_in(settings.mode):
+        return build(
+            num_inputs,
+            num_outputs,
+            lr=settings.lr,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            initialiser=INITIALISERS[settings.init],
+            generator=torch.Generator().manual_seed(settings.seed),
+            device=device,
+            dtype=getattr(torch, settings.dtype),
+        )
 
 
 class Run:
@@ -132,7 +133,7 @@ class Run:
         """
         self.folder = folder
         try:
-            with self.recording(folder):
+            with self.recording(folder), learner_file.mistakes_in(self.settings.mode):
                 if self.is_complete:
                     print(f"{folder} already has {len(self.history)} epochs: name more with --epochs to train on")
                     return

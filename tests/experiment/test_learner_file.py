@@ -74,9 +74,19 @@ def test_a_run_is_resumed_only_with_its_own_file_named(train, tmp_path, capsys):
         ("import nothing_of_this_name", "mine.py:1: ModuleNotFoundError"),
         ("lr = 0.1", "mine.py has no net and no loss and no updater"),
         (MODULE.replace("784", "64"), "made for 64 × 10 weights, but these data need 784 × 10"),
+        (RIGHT.replace("X.reshape", "X.no_such"), "mine.py:16: AttributeError"),
+        (RIGHT.replace("param -= lr", "param = lr"), "mine.py:27: AttributeError"),
+        (RIGHT.replace("range(len(y_hat)), y", ":, y"), "mine.py: ValueError: the loss of"),
+        (
+            RIGHT.replace("X.reshape(-1, 784) @ W", "X.reshape(-1, 784) @ W.detach()").replace(
+                " + b)", " + b.detach())"
+            ),
+            "RuntimeError",
+        ),
     ],
 )
-def test_a_file_that_cannot_be_trained_is_one_line(train, capsys, code, said):
-    assert train(code, "--mode", "mine.py") == 2
+@pytest.mark.parametrize("how", [["--mode", "mine.py"], ["--mode", "compare", "--modes", "concise,mine.py"]])
+def test_a_file_that_cannot_be_trained_is_one_line(train, capsys, code, said, how):
+    assert train(code, *how) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
