@@ -90,15 +90,14 @@ def step(t: Trial, n: int) -> None:
         f(*[n] * len(wanted[:1]))
 
 
-def run(t: Trial, lr: float = LR) -> Run:
-    """Run the learner's epoch."""
+def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
+    """Run the learner's epoch, with its own loss even if that is known to be wrong, or else with a right one."""
     t.set_weights()
-    if t.facts.get("passes") or ("loss" in t.box and "loss" not in t.facts and t.autograd):
+    if not own and (t.facts.get("passes") or ("loss" in t.box and "loss" not in t.facts and t.autograd)):
         # A loss that gets something else than it takes, or that could not be judged, is not the epoch's fault.
         t.learner.put(t.box, "loss", lambda out, y: -at(log_p(t, out), y if y.ndim == 1 else y.argmax(1)).mean())
     ns, roles, sizes = t.learner.ns, roles_of(t, "train_epoch"), sizes_of(t)
-    own = getattr(getattr(t.box["train_epoch"], "__self__", None), "__dict__", {})
-    for held in (ns, own):
+    for held in (ns, getattr(getattr(t.box["train_epoch"], "__self__", None), "__dict__", {})):
         # One epoch, with batches of this trial.
         for role, number in {"n": sizes[0], "epochs": 1}.items():
             held |= {name: number for name, v in held.items() if name.lower() in ROLES[role] and type(v) is int}
@@ -144,7 +143,7 @@ def run(t: Trial, lr: float = LR) -> Run:
         for k in range(1, len(sizes)):
             with t.learner.sandbox() as box:
                 t.facts["sizes"] = sizes[:k]
-                weights.append(run(Trial(t.learner, box), lr).weights[-1])
+                weights.append(run(Trial(t.learner, box), lr, own).weights[-1])
         t.facts["sizes"] = sizes
         weights.append(returned[: len(start)])
     steps = [[(p - q) / lr for p, q in zip(a, b, strict=True)] for a, b in itertools.pairwise(weights)]
@@ -187,7 +186,7 @@ def epoch(t: Trial) -> str:
     if "data" not in roles and {"X", "y"} <= roles:
         t.facts["sizes"] = [10]  # it makes its own batches, perhaps shuffled
     with t.learner.sandbox() as box:
-        done = run(Trial(t.learner, box), lr)
+        done = run(Trial(t.learner, box), lr, own=False)
     if not all(done.training):
         raise Wrong(
             "the net is in eval mode while it trains, so that dropout is off: call net.train() before the loop, as "
@@ -284,11 +283,9 @@ def blame(t: Trial, shown: str, say: str) -> NoReturn:
     if facts.get("too_large") and "sum" in say:
         name, shown, say = called["gradients"], TOO_LARGE, ""
     elif "earlier" in say and not facts.get("zeroes", True):
-        name = (
-            called[stepper]
-            if "updater" in roles_of(t, "train_epoch")
-            else f"{called[stepper]} + {called['train_epoch']}"
-        )
+        name, caller = called[stepper], inspect.unwrap(t.box["train_epoch"])
+        if name in getattr(caller, "__func__", caller).__code__.co_names:
+            name += f" + {called['train_epoch']}"
         say = "the gradients of earlier batches are added: set them to 0 after each step"
     elif "sum" in say and stepper and facts.get("updater") == "plain" and "n" in roles_of(t, stepper):
         name, say = called[stepper], "it gets batch_size and does not divide by it"
