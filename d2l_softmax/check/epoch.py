@@ -270,8 +270,11 @@ def unexplained(t: Trial, shown: str) -> NoReturn:
         {"n"} & roles_of(t, "train_epoch") or ROLES["n"] & vars(getattr(f, "__self__", f)).keys()
     ):
         raise Unknown("not judged: it makes its own batches")
+    whole = "sgd" in t.box and {"X", "y"} <= roles_of(t, "sgd")  # a step that computes its own gradients
     raise Wrong(
-        f"{shown}. The pieces are right one by one, so look at how they are called", r"backward|step|updater|-="
+        f"{shown}. The pieces are right one by one, so look at how they are called",
+        r"backward|step|updater|-=",
+        t.learner.called["sgd"] if whole else "",
     )
 
 

@@ -67,6 +67,8 @@ def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bo
             continue
         name = p.name.lower().strip("_").rstrip("0123456789_")
         role = next((role for role in left if name in ROLES[role]), None)
+        if len(parameters) == 1 and role == "n" and "n" not in order.split():
+            role = order.split()[0]  # the only argument, whatever its name
         if role is not None:
             arguments[p.name] = values[role]
             left.remove(role)
@@ -126,12 +128,19 @@ class Learner:
         self.source = Path(path).read_text("utf-8", "replace").splitlines() if path else []
         own = {key: value for key, value in ns.items() if not HISTORY.fullmatch(key)}
         made: dict[str, Any] = {}
+        # Classes of which an object was made with arguments that may be wrong.
+        self.guessed: set[str] = set()
+        modules = [m for v in own.values() if isinstance(v, torch.nn.Module) for m in v.modules()]
+        made_by_file = {type(v) for v in [*own.values(), *modules]}
         with quiet():
             for key, value in list(own.items()):
-                if self.is_own(value) and isinstance(value, type) and not any(type(v) is value for v in own.values()):
+                if self.is_own(value) and isinstance(value, type) and value not in made_by_file:
                     with contextlib.suppress(Exception):
                         sizes = {"features": 784, "classes": 10, "lr": 0.1, "seed": 0, **made}
-                        instance = own[f"{key}()"] = value(**bind(value, sizes, "features classes")[0])
+                        order = "params net lr" if hasattr(value, "step") else "features classes"
+                        arguments, sure = bind(value, sizes, order)
+                        instance = own[f"{key}()"] = value(**arguments)
+                        self.guessed |= set() if sure else {key}
                         if any(v is None for k, v in vars(instance).items() if k.lower() in ROLES["W"]):
                             del own[f"{key}()"]  # its weights are made when it is trained
                         if held := [a for _, a in arrays(vars(instance)) if a.ndim == 2]:

@@ -56,6 +56,7 @@ ROLES = {
     "reg": "reg penalty lambda lam l2 weight_decay wd lambd reg_lambda lmbda",
     "seed": "seed random_state rng_seed",
     "device": "device",
+    "args": "args cfg config hparams flags",
     "dim": "dim axis",
     "test": "test_iter test_data test_loader valid_loader val_iter val_loader",
 }

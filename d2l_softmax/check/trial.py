@@ -47,6 +47,15 @@ class Packed(dict):
         return iter(self.values())
 
 
+class Options:
+    """Command-line options as a learner's function gets them, `args`; those that are not known are 0."""
+
+    lr, epochs, batch_size, test_batch_size, log_interval, device = LR, 1, 4, 4, 10, "cpu"
+
+    def __getattr__(self, name: str) -> int:
+        return 0
+
+
 class Way(NamedTuple):
     """One way to call a piece: its convention, the arguments by role, and what the right result is made of."""
 
@@ -138,7 +147,11 @@ class Trial:
             found = [(n, a) for n, a in found if n in ROLES["W"] | ROLES["b"] or getattr(a, "requires_grad", False)]
         weights = [a for n, a in found if a.ndim > 1 and min(a.shape) > 1]
         sizes = {s for a in weights for s in a.shape}
-        biases = [a for n, a in found if a.ndim and max(a.shape) in sizes and a.nbytes == max(a.shape) * a.itemsize]
+        if self.objects:  # a layer's bias may have any name
+            found += [
+                (n, a) for n, a in arrays(vars(net)) if not re.match("d_|d?[bw]$|g_|grad|delta|vel|mom", n.lower())
+            ]
+        biases = [a for _, a in found if a.ndim and max(a.shape) in sizes and a.nbytes == max(a.shape) * a.itemsize]
         return weights + biases[: max(1, len(weights))] if weights else []
 
     def own_gradients(self) -> list[Any]:
@@ -185,7 +198,7 @@ class Trial:
             "reg": self.facts.get("reg", 0.05),
             "dim": 1,
         }
-        sizes |= {"epochs": 1, "device": "cpu", "seed": 0, "n": len(self.y)}
+        sizes |= {"epochs": 1, "device": "cpu", "seed": 0, "n": len(self.y), "args": Options()}
         given = {k: self.give(v) for k, v in values.items()} | {k: v for k, v in sizes.items() if k not in values}
         return f, *bind(f, given, order)
 

@@ -29,7 +29,7 @@ class ClassFolders(NamedTuple):
 def find_idx(folder: Path) -> list[list[Path]]:
     """Every set of IDX_FILES in a folder or below it; each file may be in a folder of its own name."""
     places = defaultdict(dict)
-    for path in sorted(folder.joinpath(name) for name in glob.glob("**/*-ubyte*", root_dir=folder, recursive=True)):
+    for path in sorted(folder.rglob("*-ubyte*")):
         if (match := _IDX_NAME.fullmatch(path.name)) and path.is_file():
             place = path.parent.parent if _IDX_NAME.fullmatch(path.parent.name) else path.parent
             places[place]["-".join(match.groups())] = path

@@ -305,4 +305,10 @@ MUTANTS += [
     (style(57), "        optim.zero_grad()\n", "", "fit_epoch"),
     (style(57), "return [self.W, self.b]", "return [self.W]", "model optim fit_epoch"),
     (style(58), "grad_b(P, Y)\n", "grad_b(P, Y) * 10\n", "train_epoch"),
+    (style(59), "        optimizer.zero_grad()\n", "", "train"),
+    (style(59), "F.nll_loss(", "F.cross_entropy(-", "train"),
+    (style(59), "dim=1).eq", "dim=0).eq", "test"),
+    (style(60), "        optimizer.clear()\n", "", "train_epoch"),
+    (style(60), "return above / len(above)", "return above", "LogLoss.backward"),
+    (style(60), "parameter.sub_", "parameter.add_", "Descent"),
 ]
