@@ -500,8 +500,12 @@ def accuracy(t: Trial) -> str:
             if re.search(r"\b10\b.*\b7\b", str(error)):
                 raise Wrong("it takes argmax down the batch: use dim=1, or axis=1", "argmax|max") from error
         for place, _ in enumerate(ways(1)):
-            with contextlib.suppress(RuntimeError, ValueError, TypeError, IndexError):
+            try:
                 one_by_one(t, ways, place)
+            except Wrong:
+                raise
+            except Exception:
+                continue  # it is not called in this way
         raise
 
 
