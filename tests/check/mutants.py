@@ -311,4 +311,7 @@ MUTANTS += [
     (style(60), "        optimizer.clear()\n", "", "train_epoch"),
     (style(60), "return above / len(above)", "return above", "LogLoss.backward"),
     (style(60), "parameter.sub_", "parameter.add_", "Descent"),
+    (style(62), "np.arange(m), y] = 1", "np.arange(m), y - 1] = 1", "one_hot"),
+    (style(63), "lr * gradients(W, b, X, y).b", "lr * gradients(W_new, b, X, y).b", "step"),
+    (style(64), "range(1, NUM_OUTPUTS)", "range(1, NUM_OUTPUTS - 1)", "accuracy"),
 ]
