@@ -2,10 +2,10 @@
 
 import pytest
 
-from d2l_softmax.commands.train import main
-from tests.soak import attacks, kills, outcome
+from tests import runs
+from tests.soak import attacks, kills
 from tests.soak.__main__ import soak
-from tests.soak.kills import compare
+from tests.soak.kills import compare, outcome
 
 
 @pytest.mark.slow
@@ -35,8 +35,7 @@ def test_what_no_command_may_do_is_seen(tmp_path, monkeypatch, command, fault):
 
 def test_other_results_are_seen(tmp_path):
     for lr in ("0.1", "0.2"):
-        options = ["--dataset", "digits", "--epochs", "1", "--no-figures", "--lr", lr, "--logdir", str(tmp_path)]
-        assert main([*options, "--run-name", lr]) == 0
+        assert runs.train(tmp_path, lr, "--lr", lr) == 0
     expected = outcome(tmp_path / "0.1")
     compare("the same", tmp_path / "0.1", expected)
     with pytest.raises(AssertionError, match=r"checkpoint\.pt.*loss/test.*metrics\.csv"):
