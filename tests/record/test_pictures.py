@@ -1,6 +1,4 @@
 import itertools
-import runpy
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +7,6 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
-from PIL import Image
 from sklearn import metrics
 
 from d2l_softmax.record import pictures
@@ -194,10 +191,3 @@ def test_every_text_is_whole_and_no_captions_overlap(name):
         captions = [text for ax in figure.axes for text in (ax.title, ax.xaxis.label) if text.get_text()]
         for one, other in itertools.combinations([text.get_window_extent() for text in captions], 2):
             assert not one.overlaps(other)
-
-
-def test_save_writes_the_picture_without_pyplot(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it raises an ImportError
-    module, path = runpy.run_path(pictures.__file__), tmp_path / "curves.png"
-    module["save"](figure := module["curves"](make_results(2), "t"), path)
-    assert np.array_equal(np.asarray(Image.open(path, formats=["PNG"])), pixels(figure))
