@@ -6,12 +6,9 @@ import subprocess
 import sys
 
 import pytest
-import torch
-import torch.distributed as dist
 from torch.testing import assert_close
 
 from d2l_softmax.commands.train import main
-from d2l_softmax.parallel.distributed import Shard
 from tests.conftest import ROOT
 from tests.processes import PATIENCE, wait_until
 from tests.runs import checkpoint, figures, rows
@@ -77,19 +74,6 @@ def test_what_is_wrong_is_reported_once(tmp_path):
     assert status != 0
     assert err.count("train.py: error: the loss is no longer finite in epoch 2") == 1
     assert err.count("train.py: error: ") == 1
-
-
-@pytest.mark.parametrize(("samples", "batch_size", "size"), [(5, 2, 5), (7, 3, 2), (3, 1, 3), (1000, 64, 3)])
-def test_every_sample_has_one_process_and_every_process_has_samples(monkeypatch, samples, batch_size, size):
-    monkeypatch.setattr(dist, "get_world_size", lambda: size)
-    X = torch.arange(samples)
-    seen = []
-    for rank in range(size):
-        monkeypatch.setattr(dist, "get_rank", lambda rank=rank: rank)
-        shard = Shard(list(zip(X.split(batch_size), X.split(batch_size), strict=True)))
-        seen.append(torch.cat([y for _, y in shard]))
-        assert shard.samples == len(seen[-1]) in (samples // size, samples // size + 1)
-    assert torch.equal(torch.cat(seen).sort().values, X)
 
 
 @pytest.mark.parametrize("arguments", [["--mode", "compare"], ["--lr", "1", "2"]])

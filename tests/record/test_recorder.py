@@ -3,7 +3,6 @@ import pytest
 import torch
 from sklearn import metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import metadata
 from torch import nn
 
 from d2l_softmax import MODES, EpochResult
@@ -19,13 +18,13 @@ RESULT = EpochResult(1, 0.5, 0.25, 1 / 3, 0.75, 0.1)
 
 @pytest.fixture
 def record(tmp_path):
-    """A function that records one epoch of a learner with weights of this size, with or without validation."""
+    """A function that records one epoch of a learner with weights of this size."""
 
-    def record(size=1.0, validation=0, hparams=None):
+    def record(size=1.0):
         learner, history = MODES["scratch"](6, 3, lr=0.1, device=torch.device("cpu")), []
         learner.W.fill_(size)
-        config = {"settings": {"mode": "scratch", "validation": validation}}
-        recorder = Recorder(tmp_path, config, learner, torch.Generator(), history, {}, hparams)
+        config = {"settings": {"mode": "scratch", "validation": 0}}
+        recorder = Recorder(tmp_path, config, learner, torch.Generator(), history, {})
         history.append(RESULT)
         recorder(RESULT)
         recorder.close()
@@ -48,13 +47,6 @@ def test_the_checkpoint_says_that_an_epoch_is_done_only_when_its_curves_are_writ
     with pytest.raises(OSError, match="disk full"):
         record()
     assert load(tmp_path) is None
-
-
-@pytest.mark.parametrize(("validation", "first"), [(9, "accuracy/validation"), (0, "accuracy/test")])
-def test_the_first_metric_of_hparams_is_what_one_chooses_by(record, validation, first):
-    events = record(1.0, validation, {"lr": 0.1})
-    content = events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
-    assert metadata.parse_experiment_plugin_data(content).metric_infos[0].name.tag == first
 
 
 # The second has no image of class 2, and no prediction of class 1.
