@@ -33,15 +33,12 @@ LOSS = number("0.4002", tolerance=0.002, lower_is_better=True)
     [
         (LOSS, [0.4021, 0.4023], 0.002, "reached"),
         (LOSS, [0.4022, 0.4024], 0.002, "worse"),
-        (LOSS, [0.3981], 0.002, "better"),
         (number("0.75 to 0.80"), [0.81, 0.81], 0.005, "better"),
-        (Claim("at least 0.845", low=0.845), [0.845], 0.0, "reached"),
         (Claim("at least 0.845", low=0.845), [0.8449], 0.0, "worse"),
         # s = √2.5, t = 2.776445 with four degrees of freedom: 0.05 + 2.776445 · √2.5 · √1.2 = 4.858944.
         (number("7.8"), [1, 2, 3, 4, 5], 4.858944, "reached"),
         (number("7.9"), [1, 2, 3, 4, 5], 4.858944, "worse"),
         # 0.0005 + 1.96 · 0.0003 · √2 = 0.001332.
-        (number("0.920", spread=0.0003), [0.9213], 0.001332, "reached"),
         (number("0.920", spread=0.0003), [0.9214], 0.001332, "better"),
     ],
 )
