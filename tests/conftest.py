@@ -1,6 +1,7 @@
 """What tests share."""
 
 import os
+import sys
 from pathlib import Path
 
 # Threads that spin while they wait for one another cost the small models here several times what they gain, above all
@@ -11,6 +12,12 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def called_as_train(monkeypatch):
+    """Let messages name the command as a user calls it, not pytest."""
+    monkeypatch.setattr(sys, "argv", ["train.py"])
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from benchmarks import peers, speed, sweep, textbook
+from benchmarks import peers, reproduce, speed, sweep, textbook
 from d2l_softmax import MODES, Dataset, UserError
 
 pytestmark = pytest.mark.slow
@@ -92,10 +92,10 @@ def test_rates_together_and_one_after_another_are_the_same_training(tiny, monkey
     assert f"{result['modes']['scratch']['ratios']['together']['one after another']:.2f}×" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("benchmark", [speed, sweep])
-def test_missing_data_and_no_rounds_are_one_line(tmp_path, capsys, monkeypatch, benchmark):
+@pytest.mark.parametrize(("benchmark", "count"), [(speed, "rounds"), (sweep, "rounds"), (reproduce, "seeds")])
+def test_missing_data_and_no_rounds_are_one_line(tmp_path, capsys, monkeypatch, benchmark, count):
     monkeypatch.setattr("d2l_softmax.data.datasets.find_or_download", Mock(side_effect=UserError("no network")))
-    for arguments, message in (([], "no network"), (["--rounds", "0"], "--rounds must be a whole number of at")):
+    for arguments, message in (([], "no network"), ([f"--{count}", "0"], f"--{count} must be a whole number of at")):
         assert benchmark.main(["--data-dir", str(tmp_path), *arguments]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert message in line

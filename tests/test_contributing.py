@@ -1,6 +1,5 @@
 """Everything that CONTRIBUTING.md shows, carried out from top to bottom in a copy of the project."""
 
-import csv
 import json
 import re
 import shutil
@@ -11,6 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.processes import PATIENCE
+from tests.runs import figures
 
 pytestmark = pytest.mark.slow
 
@@ -37,11 +37,6 @@ for command in json.loads(sys.argv[1]):
 """
 
 
-def metrics(folder, name):
-    with (folder / "metrics.csv").open() as file:
-        return [float(row[name]) for row in csv.DictReader(file)]
-
-
 def test_all_that_is_shown(tmp_path):
     for name in ("d2l_softmax", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -64,7 +59,7 @@ def test_all_that_is_shown(tmp_path):
     # The mode trains as scratch does.
     (alone,) = tmp_path.glob("runs/digits-functional-*")
     (compared,) = tmp_path.glob("runs/digits-compare-*")
-    losses = [metrics(run, "test_loss") for run in (alone, compared / "functional", compared / "scratch")]
+    losses = [figures(run)[:, 3].tolist() for run in (alone, compared / "functional", compared / "scratch")]
     assert losses[0] == losses[1] == pytest.approx(losses[2], abs=1e-6)
     assert losses[0][-1] < losses[0][0] < 2.3
     # The probe says what it found.
@@ -74,4 +69,4 @@ def test_all_that_is_shown(tmp_path):
     data = json.loads((run / "config.json").read_text())["data"]
     assert [data[name] for name in ("train_images", "test_images", "height", "width")] == [960, 240, 8, 8]
     assert data["classes"] == [f"row {i}" for i in range(8)]
-    assert metrics(run, "test_accuracy")[-1] > 0.99
+    assert figures(run)[-1, 4] > 0.99

@@ -19,7 +19,7 @@ def inputs(*shape, seed=3):
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def test_gradients_accumulate_until_zero_grad():
+def test_gradients_accumulate_until_zero_grad_and_a_backward_pass_gives_the_same_twice():
     model, criterion = linear(), CrossEntropy()
     criterion(model(inputs(3, 6)), LABELS)
     model.backward(criterion.backward())

@@ -3,11 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 from torch.testing import assert_close
 
 from d2l_softmax import MODES, BatchIterator, train_epoch
 from d2l_softmax.initialisers import INITIALISERS
+from tests import oracle
 
 CPU = torch.device("cpu")
 every_mode = pytest.mark.parametrize("mode", MODES)
@@ -60,23 +60,13 @@ def test_initialisers_draw_what_they_say_and_the_same_in_every_mode(mode, name):
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_training_follows_torch_optim_sgd_and_reports_means_over_samples(mode, momentum, weight_decay, blobs):
-    learner, linear = build(mode, momentum=momentum, weight_decay=weight_decay), nn.Linear(20, 4, dtype=torch.float64)
-    linear.weight.data.copy_(learner.W.T)
-    linear.bias.data.copy_(learner.b)
-    oracle = torch.optim.SGD(linear.parameters(), lr=0.1, momentum=momentum, weight_decay=weight_decay)
+    rates = {"lr": 0.1, "momentum": momentum, "weight_decay": weight_decay}
+    learner = build(mode, **rates)
     # The last batch has 60 samples, and is divided by them.
     ours, pytorchs = (BatchIterator(*blobs, 64, seed=1, device=CPU, dtype=torch.float64) for _ in range(2))
-    for _ in range(3):
-        loss, accuracy = train_epoch(learner.net, ours, learner.loss, learner.updater, learner.backward)
-        losses, right = [], []
-        for X, y in pytorchs:
-            oracle.zero_grad()
-            logits = linear(X.flatten(1))
-            F.cross_entropy(logits, y).backward()
-            oracle.step()
-            losses.append(F.cross_entropy(logits, y, reduction="none"))
-            right.append(logits.argmax(dim=1) == y)
-        assert loss == pytest.approx(torch.cat(losses).mean().item(), rel=1e-12)
-        assert accuracy == pytest.approx(torch.cat(right).double().mean().item(), rel=1e-12)
+    linear, expected = oracle.train(learner.W, learner.b, pytorchs, 3, **rates)
+    for figures in expected:
+        found = train_epoch(learner.net, ours, learner.loss, learner.updater, learner.backward)
+        assert found == pytest.approx(figures, rel=1e-12)
     assert (learner.W - linear.weight.T).abs().max() < 1e-12
     assert (learner.b - linear.bias).abs().max() < 1e-12

@@ -10,11 +10,9 @@ import pytest
 import torch
 
 from d2l_softmax import UserError
-from d2l_softmax.commands.errors_and_interrupts import GRACE, Parser, interrupted, run_command
+from d2l_softmax.commands.errors_and_interrupts import Parser, interrupted, run_command
 from tests.conftest import ROOT
 from tests.processes import PATIENCE
-
-TORCHRUN = {"TORCHELASTIC_RUN_ID": "job", "WORLD_SIZE": "2", "RANK": "1"}
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +22,6 @@ def called_as_name(monkeypatch):
 
 def mistake():
     raise UserError("no such\nfile")
-
-
-def bug():
-    raise RuntimeError("shapes differ")
 
 
 TOO_LARGE = "there is too little memory for images, batches or weights of this size"
@@ -62,7 +56,7 @@ def test_a_bug_is_a_traceback_and_what_was_set_for_the_command_is_as_before(monk
     def command():
         print("8×8 靴")
         seen.extend(settings())
-        bug()
+        raise RuntimeError("shapes differ")
 
     before = settings()
     with pytest.raises(RuntimeError, match="shapes differ"):
@@ -70,19 +64,6 @@ def test_a_bug_is_a_traceback_and_what_was_set_for_the_command_is_as_before(monk
     assert settings() == before
     assert all(during != own for during, own in zip(seen, before, strict=True))
     assert written.getvalue() == b"8\\xd78 \\u9774\n"
-
-
-def test_another_than_the_first_process_reports_a_mistake_only_if_the_first_does_not_end_it(monkeypatch, capsys):
-    waited = []
-    monkeypatch.setattr("time.sleep", lambda seconds: waited.append((seconds, capsys.readouterr().err)))
-    monkeypatch.setattr("os._exit", sys.exit)
-    for rank in ("0", "1"):
-        for name, value in {**TORCHRUN, "RANK": rank}.items():
-            monkeypatch.setenv(name, value)
-        with pytest.raises(SystemExit, match="2"):
-            run_command(mistake)
-        assert capsys.readouterr().err == "name: error: no such file\n"
-    assert waited == [(GRACE, "")]
 
 
 def test_a_command_whose_reader_has_gone_ends_quietly_after_its_warnings():

@@ -1,4 +1,3 @@
-import csv
 import errno
 import json
 import os
@@ -7,12 +6,14 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 import tqdm
 
 from d2l_softmax.commands.train import main, parser
 from d2l_softmax.record.console import EpochTable
+from tests import runs
 from tests.conftest import ROOT
 from tests.idx_files import snapshot
 from tests.processes import PATIENCE
@@ -21,32 +22,15 @@ DIGITS = ["--dataset", "digits", "--epochs", "2", "--no-figures"]
 FIGURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
-@pytest.fixture(autouse=True)
-def called_as_train(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train.py"])
-
-
 @pytest.fixture
 def train(tmp_path):
-    """A function that trains in the folder of a name, and returns that folder."""
-
-    def train(*arguments, name="run"):
-        assert main([*DIGITS, "--logdir", str(tmp_path), "--run-name", name, *map(str, arguments)]) == 0
-        return tmp_path / name
-
-    return train
+    """A function that trains into the folder `run` and returns the exit status."""
+    return lambda *arguments: runs.train(tmp_path, "run", *arguments)
 
 
 def table(out):
     """The rows of the epochs that were printed, as numbers."""
     return [list(map(float, line.split())) for line in out.splitlines() if re.match(r" +\d+  +\d", line)]
-
-
-def metrics(folder):
-    """The columns of `metrics.csv`."""
-    with (folder / "metrics.csv").open() as file:
-        names, *rows = csv.reader(file)
-    return {name: list(map(float, column)) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 @pytest.mark.parametrize("validation", [0, 100])
@@ -63,12 +47,14 @@ def test_a_run_prints_a_table_and_fills_a_folder(tmp_path, capsys, validation):
     pictures = set() if validation else {"samples", "weights", "curves", "predictions", "mistakes", "confusion"}
     assert {path.stem for path in folder.glob("*.png")} == pictures
     assert (f"\npictures:   {folder}/*.png\n" in out) == bool(pictures)
-    columns, names = metrics(folder), [*FIGURES, *(["validation_loss", "validation_accuracy"] if validation else [])]
-    assert columns["epoch"] == [1, 2]
-    printed = [dict(zip(["epoch", *names, "seconds"], row, strict=True)) for row in table(out)]
-    for name in names:
-        assert [row[name] for row in printed] == pytest.approx(columns[name], abs=5e-5)
-    assert f"\nafter epoch 2: train loss {printed[1]['train_loss']:.4f}, train accuracy " in out
+    names = [*FIGURES, *(["validation_loss", "validation_accuracy"] if validation else [])]
+    rows = [{name: float(cell) for name, cell in row.items()} for row in runs.rows(folder)]
+    for epoch, (row, printed) in enumerate(zip(rows, table(out), strict=True), 1):
+        assert list(row) == ["epoch", *names]
+        assert list(row.values()) == [epoch, *(pytest.approx(figure, abs=5e-5) for figure in printed[1:-1])]
+    assert f"\nafter epoch 2: train loss {rows[1]['train_loss']:.4f}, train accuracy " in out
+    curves = {"/".join(name.split("_")[::-1]): [(row["epoch"], row[name]) for row in rows] for name in names}
+    assert runs.curves(folder) == {tag: pytest.approx(np.array(curve)) for tag, curve in curves.items()}
     config = json.loads((folder / "config.json").read_text())
     assert [config["settings"][name] for name in ("seed", "mode", "validation")] == [326, "manual", validation]
     assert (config["data"]["name"], len(config["data"]["sha256"])) == ("digits", 64)
@@ -122,18 +108,21 @@ for arguments in json.loads(sys.argv[1]):
 @pytest.mark.parametrize(
     ("called", "command"), [("code/train.py", "python train.py"), ("bin/d2l-softmax", "d2l-softmax")]
 )
-def test_the_command_speaks_of_itself_by_the_name_it_was_called_by(tmp_path, capsys, monkeypatch, called, command):
+def test_the_command_speaks_of_itself_by_the_name_it_was_called_by(
+    train, tmp_path, capsys, monkeypatch, called, command
+):
     monkeypatch.setattr(sys, "argv", [called])
     name = command.split()[-1]
     assert parser().format_usage().startswith(f"usage: {name} ")
     monkeypatch.setattr(EpochTable, "add", lambda *_: signal.raise_signal(signal.SIGINT))
-    assert main([*DIGITS, "--logdir", str(tmp_path), "--run-name", "run"]) == 130
+    assert train() == 130
     assert capsys.readouterr().err == f"{name}: interrupted; to go on: {command} --resume {tmp_path / 'run'}\n"
 
 
 def test_a_taken_name_is_refused_and_the_run_left_alone(train, tmp_path, capsys):
-    before = snapshot(train())
-    assert main([*DIGITS, "--logdir", str(tmp_path), "--run-name", "run"]) == 2
+    assert train() == 0
+    before = snapshot(tmp_path / "run")
+    assert train() == 2
     assert f"{tmp_path / 'run'} already holds a run" in capsys.readouterr().err
     assert snapshot(tmp_path / "run") == before
 
@@ -154,15 +143,13 @@ def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch, kind, names):
 
     monkeypatch.setattr(os, "replace", replace)
     for number, name in enumerate(names):
-        digits = DIGITS[:4] if name.endswith("png") else DIGITS
-        assert main([*digits, *kind, "--logdir", str(tmp_path), "--run-name", f"run{number}"]) == 2
+        assert runs.train(tmp_path, f"run{number}", *kind, figures=name.endswith("png")) == 2
         error = capsys.readouterr().err
         assert re.fullmatch(rf".*: error: cannot read or write {tmp_path}/run{number}/.*: No space .*\n", error)
 
 
-def test_a_loss_that_is_not_finite_names_the_epoch_and_suggests_a_smaller_rate(tmp_path, capsys):
-    wild = ["--lr", "1e20", "--weight-decay", "1e20", "--logdir", str(tmp_path), "--run-name", "run"]
-    assert main([*DIGITS, *wild]) == 2
+def test_a_loss_that_is_not_finite_names_the_epoch_and_suggests_a_smaller_rate(train, capsys):
+    assert train("--lr", "1e20", "--weight-decay", "1e20") == 2
     assert re.fullmatch(r"train\.py: error: .*epoch 1\b.*are in .*run.*--lr.*\n", capsys.readouterr().err)
 
 
@@ -171,7 +158,7 @@ def test_only_a_terminal_gets_a_progress_bar(train, capsys, monkeypatch, termina
     original = tqdm.tqdm
     monkeypatch.setattr(tqdm, "tqdm", lambda *values, **options: original(*values, **(options | {"delay": 0})))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    train()
+    assert train() == 0
     out, err = capsys.readouterr()
     assert (len(table(out)), out.count("\r")) == (2, 0)
     assert [f"epoch {epoch}/2" in err for epoch in (1, 2)] == [terminal, terminal]
@@ -179,14 +166,10 @@ def test_only_a_terminal_gets_a_progress_bar(train, capsys, monkeypatch, termina
 
 @pytest.mark.parametrize(
     ("lr", "epochs", "advice"),
-    [
-        ("0.1", "2", "still falls by "),
-        ("100", "2", "is above 2.3026, that of guessing"),
-        ("1", "20", ""),
-    ],
+    [("0.1", "2", "still falls by "), ("100", "2", "is above 2.3026, that of guessing"), ("1", "20", "")],
 )
 def test_a_run_that_should_go_on_or_be_slower_ends_with_one_line_of_advice(train, capsys, lr, epochs, advice):
-    train("--lr", lr, "--epochs", epochs)
+    assert train("--lr", lr, "--epochs", epochs) == 0
     advised = [line for line in capsys.readouterr().out.splitlines() if line.startswith("The train loss ")]
     assert [advice in line for line in advised] == [True] * bool(advice)
 
@@ -200,7 +183,7 @@ def test_help_shows_groups_and_defaults():
 
 def test_real_data_from_a_folder_that_is_only_read(train, capsys, real_data):
     before = sorted(real_data.rglob("*"))
-    train("--mode", "concise", "--epochs", "1", "--dataset", "auto", "--data-dir", real_data)
+    assert train("--mode", "concise", "--epochs", "1", "--dataset", "auto", "--data-dir", real_data) == 0
     assert sorted(real_data.rglob("*")) == before
     ((epoch, train_loss, train_accuracy, *_),) = table(capsys.readouterr().out)
     # After one epoch any seed gives about 0.786 and 0.749 (0.003 either way over a dozen seeds).

@@ -137,10 +137,7 @@ def test_load_data_fashion_mnist_shuffles_training_and_keeps_the_test_order(tmp_
     first, second = ([torch.cat(part) for part in zip(*train_iter, strict=True)] for _ in range(2))
     assert rows(*first) == rows(*second) == rows(arrays[TRAIN_IMAGES] / 255, arrays[TRAIN_LABELS])
     assert not torch.equal(first[0], second[0])
-    options["resize"] = 12
-    one, same, other = (next(iter(load_data_fashion_mnist(64, seed=s, **options)[0]))[0] for s in (1, 1, 2))
-    assert one.shape == (64, 1, 12, 12)
-    assert [torch.equal(one, X) for X in (same, other)] == [True, False]
+    assert next(iter(load_data_fashion_mnist(64, resize=12, **options)[0]))[0].shape == (64, 1, 12, 12)
 
 
 def test_a_number_of_workers_is_refused_and_a_missing_folder_named(tmp_path, monkeypatch, fetch):

@@ -1,29 +1,27 @@
 import functools
+import io
 import pkgutil
 import shlex
 import shutil
 import signal
 import sys
+from pathlib import Path
 
 import pytest
+import torch
+from filelock import FileLock
 
 from d2l_softmax import MODES
 from d2l_softmax.commands.train import main
-from d2l_softmax.record.console import EpochTable
-from d2l_softmax.record.run_folder import locked
+from tests import runs
 from tests.idx_files import TEST_LABELS, make_folder, snapshot, write_idx
-from tests.soak import outcome, rows
+from tests.soak.kills import outcome
 
-DIGITS = ["--dataset", "digits", "--batch-size", "64", "--momentum", "0.9", "--no-figures"]
-
-
-@pytest.fixture(autouse=True)
-def called_as_train(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train.py"])
+SETTINGS = ["--batch-size", "64", "--momentum", "0.9"]
 
 
 def train(tmp_path, name, *arguments):
-    return main([*DIGITS, *arguments, "--logdir", str(tmp_path), "--run-name", name])
+    return runs.train(tmp_path, name, *SETTINGS, *arguments)
 
 
 def resume(folder, epochs, *arguments):
@@ -112,39 +110,64 @@ def contents(folder):
     return {path: content for path, (_, content) in snapshot(folder).items() if not path.endswith(".lock")}
 
 
-def checkpoint(folder):
-    return (folder / "checkpoint.pt").read_bytes()
+class Code:
+    def __reduce__(self):
+        return Path.touch, (Path("it-was-run"),)
 
 
-def spoil(path, content):
-    """A function that copies a whole run and puts `content` in place of one of its files."""
-
-    def make(folder, whole):
-        shutil.copytree(whole("scratch"), folder)
-        (folder / path).write_bytes(content(whole))
-
-    return make
+def as_file(content, **options):
+    file = io.BytesIO()
+    torch.save(content, file, **options)
+    return file.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda folder, _: None, "there is no such folder"),
-        (lambda folder, _: folder.mkdir(), "holds no run"),
-        (spoil("config.json", lambda _: b'{"settings": {"what": 1}}'), "config.json is damaged"),
-        (spoil("checkpoint.pt", lambda whole: checkpoint(whole("scratch"))[:-200]), "pt is damaged"),
-        (spoil("checkpoint.pt", lambda whole: checkpoint(whole("manual"))), "they differ in mode"),
-    ],
-)
-def test_what_cannot_be_resumed_is_one_line_and_left_as_it_is(tmp_path, whole, capsys, make, said):
+def with_a_changed_weight(content, folder):
+    weights = runs.checkpoint(folder)["W"].numpy().tobytes()
+    return content.replace(weights, bytes(4) + weights[4:])
+
+
+# What is put in place of a file of a run, from its content and the run, and what is said.
+SPOILT = [
+    *(
+        ("config.json", lambda *_, new=new: new, "is damaged")
+        for new in (b'{"settings": {"what": 1}}', b"[]", b"\xff")
+    ),
+    ("checkpoint.pt", lambda content, _: content[:-200], "is damaged"),
+    ("checkpoint.pt", with_a_changed_weight, "is damaged"),
+    ("checkpoint.pt", lambda *_: as_file({"weight": torch.zeros(3)}), "is damaged"),
+    ("checkpoint.pt", lambda *_: as_file({"history": [], "W": Code()}), "is damaged"),
+    ("checkpoint.pt", lambda *_: as_file(Code(), _use_new_zipfile_serialization=False), "is damaged"),
+    ("checkpoint.pt", lambda _, run: (run.parent / "manual" / "checkpoint.pt").read_bytes(), "they differ in mode"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "said"), SPOILT)
+def test_a_run_with_a_foreign_file_is_refused_and_nothing_in_it_is_run(
+    tmp_path, whole, capsys, monkeypatch, name, change, said
+):
+    whole("manual")
     run = tmp_path / "run"
-    make(run, whole)
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(whole("scratch"), run)
+    (run / name).write_bytes(change((run / name).read_bytes(), whole("scratch")))
     before, _ = contents(tmp_path), capsys.readouterr()
     assert resume(run, 9) == 2
     error = one_error(capsys)
-    assert str(run) in error
+    assert str(run / name) in error
     assert said in error
     assert contents(tmp_path) == before
+
+
+def test_the_code_of_the_foreign_files_would_run_otherwise(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.load(io.BytesIO(as_file(Code())), weights_only=False)
+    assert Path("it-was-run").exists()
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path, capsys):
+    for folder, said in ((tmp_path / "gone", "there is no such folder"), (tmp_path, "holds no run")):
+        assert resume(folder, 9) == 2
+        assert said in one_error(capsys)
 
 
 def test_data_may_move_but_not_change(tmp_path, monkeypatch, capsys):
@@ -168,7 +191,8 @@ def test_data_may_move_but_not_change(tmp_path, monkeypatch, capsys):
     ("kind", "members"), [(["--mode", "compare"], [*MODES]), (["--lr", "0.1", "0.2"], ["lr=0.1", "lr=0.2"])]
 )
 def test_a_group_is_not_resumed_but_its_members_are(tmp_path, whole, capsys, monkeypatch, kind, members):
-    command = [*DIGITS, *kind, "--epochs", "2", "--logdir", str(tmp_path), "--run-name", "my group"]
+    fixed = ["--dataset", "digits", "--epochs", "2", "--no-figures", "--logdir", str(tmp_path), *SETTINGS]
+    command = [*fixed, *kind, "--run-name", "my group"]
     monkeypatch.setattr(sys, "argv", ["train.py", *command])
     assert main(command) == 0
     capsys.readouterr()
@@ -178,17 +202,10 @@ def test_a_group_is_not_resumed_but_its_members_are(tmp_path, whole, capsys, mon
     assert f"`python {shlex.join(['train.py', *command])}`" in error
     member = tmp_path / "my group" / members[0]
     assert resume(member, 3) == 0
-    numbers = [[float(cell) for row in rows(folder)[1:] for cell in row] for folder in (member, whole("scratch"))]
-    assert numbers[0] == pytest.approx(numbers[1], rel=1e-5)
+    torch.testing.assert_close(runs.figures(member), runs.figures(whole("scratch")), rtol=1e-5, atol=0)
 
 
 def test_a_run_that_is_being_written_is_not_resumed(whole, capsys):
-    with locked(whole("scratch")):
+    with FileLock(whole("scratch") / ".lock"):
         assert resume(whole("scratch"), 4) == 2
     assert "still being written" in one_error(capsys)
-
-
-def test_a_folder_taken_away_while_running_is_one_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(EpochTable, "add", lambda *_: (tmp_path / "run").rename(tmp_path / "elsewhere"))
-    assert train(tmp_path, "run", "--epochs", "3") == 2
-    assert str(tmp_path / "run") in one_error(capsys)

@@ -22,11 +22,6 @@ REFUSED = [
     ("lr", [0.0, -0.1, math.inf, math.nan], "be above 0 and finite"),
     ("momentum", [-0.1, 1.0, math.nan], "be at least 0 and below 1"),
     ("weight_decay", [-1e-9, math.inf, math.nan], "be at least 0 and finite"),
-    # What they must be is a type.
-    ("lr", ["0.1", None], "be "),
-    *((name, ["1", 0.5, None], "") for name in ("epochs", "seed", "validation")),
-    ("data_dir", [1, None], "be "),
-    ("figures", [1, "yes", None], "be "),
     ("run_name", ["", ".", "..", "../run", "/run", "run/../.."], "be the name of a folder inside --logdir"),
 ]
 

@@ -6,16 +6,12 @@ import subprocess
 import sys
 
 import pytest
-import torch
-import torch.distributed as dist
 from torch.testing import assert_close
 
 from d2l_softmax.commands.train import main
-from d2l_softmax.parallel.distributed import Shard
-from tests.commands.test_errors_and_interrupts import TORCHRUN
 from tests.conftest import ROOT
 from tests.processes import PATIENCE, wait_until
-from tests.soak import rows
+from tests.runs import checkpoint, figures, rows
 
 DIGITS = ["--dataset", "digits", "--no-figures", "--dtype", "float64", "--device", "cpu"]
 
@@ -23,12 +19,8 @@ DIGITS = ["--dataset", "digits", "--no-figures", "--dtype", "float64", "--device
 def torchrun(processes, *arguments):
     """Start the command in several processes."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return subprocess.Popen(
-        [*launcher, str(ROOT / "train.py"), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen([*launcher, str(ROOT / "train.py"), *map(str, arguments)], text=True, **pipes)
 
 
 def ended(process):
@@ -38,9 +30,8 @@ def ended(process):
 
 def learned(folder):
     """Weights, bias and the figures of every epoch."""
-    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
-    figures = torch.tensor([[float(cell) for cell in row] for row in rows(folder)[1:]], dtype=torch.float64)
-    return checkpoint["W"], checkpoint["b"], figures
+    state = checkpoint(folder)
+    return state["W"], state["b"], figures(folder)
 
 
 @pytest.mark.slow
@@ -65,11 +56,11 @@ def test_a_killed_process_ends_the_job_and_the_run_continues_with_any_number_of_
     arguments = [*DIGITS, "--mode", "manual", "--momentum", "0.9", "--logdir", str(tmp_path)]
     folder = tmp_path / "run"
     process = torchrun(2, *arguments, "--epochs", 10**6, "--run-name", "run")
-    wait_until(lambda: len(rows(folder)) >= 2, process)
+    wait_until(lambda: rows(folder), process)
     children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
     os.kill(int(children.stdout.split()[-1]), signal.SIGKILL)
     assert ended(process)[2] != 0
-    done = len(rows(folder)) - 1
+    done = len(rows(folder))
     assert main(["--resume", str(folder), "--epochs", str(done + 1)]) == 0
     _, err, status = ended(torchrun(2, "--resume", folder, "--epochs", done + 2))
     assert status == 0, err
@@ -85,23 +76,10 @@ def test_what_is_wrong_is_reported_once(tmp_path):
     assert err.count("train.py: error: ") == 1
 
 
-@pytest.mark.parametrize(("samples", "batch_size", "size"), [(5, 2, 5), (7, 3, 2), (3, 1, 3), (1000, 64, 3)])
-def test_every_sample_has_one_process_and_every_process_has_samples(monkeypatch, samples, batch_size, size):
-    monkeypatch.setattr(dist, "get_world_size", lambda: size)
-    X = torch.arange(samples)
-    seen = []
-    for rank in range(size):
-        monkeypatch.setattr(dist, "get_rank", lambda rank=rank: rank)
-        shard = Shard(list(zip(X.split(batch_size), X.split(batch_size), strict=True)))
-        seen.append(torch.cat([y for _, y in shard]))
-        assert shard.samples == len(seen[-1]) in (samples // size, samples // size + 1)
-    assert torch.equal(torch.cat(seen).sort().values, X)
-
-
 @pytest.mark.parametrize("arguments", [["--mode", "compare"], ["--lr", "1", "2"]])
 def test_several_processes_neither_compare_nor_sweep(tmp_path, capsys, monkeypatch, arguments):
     monkeypatch.setattr("os._exit", sys.exit)
-    for name, value in (TORCHRUN | {"RANK": "0"}).items():
+    for name, value in {"TORCHELASTIC_RUN_ID": "job", "WORLD_SIZE": "2", "RANK": "0"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match="2"):
         main([*DIGITS, *arguments, "--logdir", str(tmp_path)])

@@ -2,37 +2,15 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from d2l_softmax import MODES, BatchIterator
 from d2l_softmax.parallel.stack import Stack
 from d2l_softmax.training import Learner, evaluate
+from tests import oracle
 
 PLACE = {"device": torch.device("cpu"), "dtype": torch.float64}
 RATES = [{"lr": 0.5}, {"lr": 0.05, "momentum": 0.9}, {"lr": 0.2, "momentum": 0.5, "weight_decay": 0.1}]
-
-
-def pytorch(W, b, blobs, rates, epochs):
-    """Weights, bias and (train loss, train accuracy, test loss, test accuracy) of the last of several epochs."""
-    images, labels = blobs
-    linear = nn.Linear(20, 4, dtype=torch.float64)
-    linear.weight.data.copy_(W.T)
-    linear.bias.data.copy_(b)
-    sgd = torch.optim.SGD(linear.parameters(), **rates)
-    train_iter = BatchIterator(images, labels, 64, seed=1, **PLACE)
-    for _ in range(epochs):
-        total = right = 0
-        for X, y in train_iter:
-            logits = linear(X.flatten(1))
-            sgd.zero_grad()
-            F.cross_entropy(logits, y).backward()
-            sgd.step()
-            total += F.cross_entropy(logits, y, reduction="sum").item()
-            right += (logits.argmax(dim=1) == y).sum().item()
-    logits = linear(images.double().flatten(1) / 255)
-    test = F.cross_entropy(logits, labels).item(), (logits.argmax(dim=1) == labels).double().mean().item()
-    return linear.weight.T, linear.bias, (total / len(labels), right / len(labels), *test)
 
 
 def test_a_network_with_dropout_is_evaluated_without_it(blobs):
@@ -62,8 +40,9 @@ def test_each_learner_is_trained_as_it_would_be_alone(mode, blobs):
     for epoch in (1, 2):
         results = stack.run_epoch(epoch, train_iter, test_iter)
     for learner, start, rates, result in zip(learners, starts, RATES, results, strict=True):
-        W, b, figures = pytorch(*start, blobs, rates, epochs=2)
+        linear, (_, trained) = oracle.train(*start, BatchIterator(*blobs, 64, seed=1, **PLACE), 2, **rates)
+        W, b = linear.weight.T, linear.bias
         assert (learner.W - W).abs().max() < 1e-12
         assert (learner.b - b).abs().max() < 1e-12
-        assert result[1:5] == pytest.approx(figures, rel=1e-12)
+        assert result[1:5] == pytest.approx((*trained, *oracle.evaluate(W, b, *blobs)), rel=1e-12)
         assert learner.net(torch.eye(20, dtype=torch.float64)).sub(W + b).abs().max() < 1e-12

@@ -1,59 +1,130 @@
-"""A real TensorBoard server on finished runs, asked over HTTP as its own pages ask it."""
+"""A real TensorBoard server on finished runs, asked over HTTP as its own pages ask it, and in a browser."""
 
-import csv
 import io
+import json
 import re
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.parse
+import urllib.request
+from contextlib import contextmanager
 
 import pytest
 from PIL import Image, ImageChops
+from playwright.sync_api import expect, sync_playwright
 
-from d2l_softmax.commands.train import main
-from tests.processes import tensorboard, wait_until
+from tests.processes import PATIENCE, wait_until
+from tests.runs import rows, train
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.slow
+expect.set_options(timeout=60_000)
 
+MODES = ["manual", "scratch"]
 SWEEP = [f"sweep/lr={lr},weight_decay={decay}" for lr in ("0.5", "0.05") for decay in ("0", "1e+20")]
 WHOLE = ["one", "both/scratch", "both/manual", *(run for run in SWEEP if run.endswith("=0"))]
 EXPECTED_RUNS = {"both/differences", *WHOLE, *SWEEP}
 DRAWN = WHOLE[:3]  # not the runs of a sweep
 PICTURES = {f"picture: {n}" for n in ("samples", "weights", "curves", "predictions", "mistakes", "confusion")}
+TAGS = [f"{figure}/{part}" for figure in ("accuracy", "loss") for part in ("test", "train")]
+DIFFERENCES = [f"mode differences/largest in a {what}" for what in ("loss", "weight")]
 
 
-def rows(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
+@contextmanager
+def tensorboard(logdir):
+    """A TensorBoard server as a user starts it: its address, and a function that asks it."""
+
+    def ask(path, post=None, **query):
+        body = None if post is None else json.dumps(post).encode()
+        address = f"{url}/data/{path}?{urllib.parse.urlencode(query)}"
+        request = urllib.request.Request(address, body, {"Content-Type": "application/json"} if body else {})
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            content = response.read()
+            return json.loads(content) if "json" in response.headers["Content-Type"] else content
+
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), "--host", "127.0.0.1", "--port=0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            found = (re.search(r"at (http://127\.0\.0\.1:\d+)", line) for line in server.stderr)
+            url = next(filter(None, found))[1]
+            threading.Thread(target=server.stderr.read, daemon=True).start()
+            yield url, ask
+        finally:
+            server.terminate()
+
+
+def has(ask, plugin, tag, runs):
+    """Whether the server, which reads in the background, has come to this tag in all of these runs."""
+    tags = ask(f"plugin/{plugin}/tags")
+    return all(tag in tags.get(run, {}) for run in runs)
 
 
 @pytest.fixture(scope="module")
 def logdir(tmp_path_factory):
     """A run, a comparison and a sweep in one folder. The runs of the sweep that have a weight decay diverge."""
     folder = tmp_path_factory.mktemp("runs")
-    digits = ["--dataset", "digits", "--epochs", "2", "--logdir", str(folder), "--run-name"]
-    assert main([*digits, "one", "--mode", "concise"]) == 0
-    assert main([*digits, "both", "--mode", "compare", "--modes", "scratch,manual"]) == 0
-    assert main([*digits, "sweep", "--lr", "0.5", "0.05", "--weight-decay", "0", "1e20"]) == 0
+    assert train(folder, "one", "--mode", "concise", figures=True) == 0
+    assert train(folder, "both", "--mode", "compare", "--modes", "scratch,manual", figures=True) == 0
+    assert train(folder, "sweep", "--lr", "0.5", "0.05", "--weight-decay", "0", "1e20", figures=True) == 0
     return folder
 
 
 @pytest.fixture(scope="module")
 def ask(logdir):
-    """Ask the server, once it has read everything."""
-    with tensorboard(logdir) as ask:
+    """Ask the server, once it has read what each run has written last."""
+    with tensorboard(logdir) as (_, ask):
         wait_until(lambda: set(ask("runs")) >= EXPECTED_RUNS)
-        # What each run has written last.
-        wait_until(lambda: ask.has("text", "scores/text_summary", *DRAWN))
-        wait_until(lambda: ask.has("images", "picture: drift", "both/differences"))
+        wait_until(lambda: has(ask, "text", "scores/text_summary", DRAWN))
+        wait_until(lambda: has(ask, "images", "picture: drift", ["both/differences"]))
         yield ask
 
 
-def test_scalars_are_grouped_and_are_the_figures_of_the_run(ask, logdir):
+@pytest.fixture
+def page(logdir):
+    """The page of the comparison, once the server has read all of its curves."""
+    with tensorboard(logdir / "both") as (url, ask), sync_playwright() as playwright:
+        last = {**dict.fromkeys(MODES, "accuracy/test"), "differences": DIFFERENCES[0]}
+        wait_until(lambda: all(has(ask, "scalars", tag, [run]) for run, tag in last.items()))
+        points = "plugin/scalars/scalars"
+        wait_until(lambda: all(len(ask(points, run=run, tag=tag)) == 2 for run, tag in last.items()))
+        with playwright.chromium.launch(executable_path=CHROMIUM, timeout=1000 * PATIENCE) as browser:
+            page = browser.new_page(viewport={"width": 1600, "height": 1900})
+            page.set_default_timeout(1000 * PATIENCE)
+            # Lines that are elements of the page rather than dots on a canvas, through the figures themselves.
+            page.goto(f"{url}/?forceSVG=true&smoothing=0#timeseries")
+            yield page
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on PATH")
+def test_a_comparison_has_a_card_for_every_figure_and_in_it_a_curve_for_every_mode(page, logdir):
+    names = page.locator("runs-data-table tb-data-table-content-row .table-column-run")
+    expect(names).to_have_text(sorted([*MODES, "differences"]))
+    # TensorBoard opens the first two groups of cards.
+    expect(page.locator("scalar-card tb-truncated-path")).to_have_text(TAGS)
+    page.locator("button.group-toolbar", has_text="mode differences").click()
+    expect(page.locator("scalar-card tb-truncated-path")).to_have_text([*TAGS, *DIFFERENCES])
+    for tag in TAGS:
+        card = page.locator("scalar-card", has_text=tag)
+        shown, lines = card.locator("tb-data-table-content-row"), card.locator(".series-view > svg path")
+        expect(shown).to_have_count(len(MODES))
+        expect(lines).to_have_count(len(MODES))
+        colours = {row.locator(".row-circle span").evaluate("it => it.style.backgroundColor") for row in shown.all()}
+        assert colours == set(lines.evaluate_all("paths => paths.map(path => path.style.stroke)"))
+        assert len(colours) == len(MODES)
+        for row in shown.all():
+            _, mode, value, step, _ = row.locator(".cell").all_inner_texts()
+            last = rows(logdir / "both" / mode)[-1]
+            assert float(value) == pytest.approx(float(last["_".join(tag.split("/")[::-1])]), abs=6e-5)
+            assert step == last["epoch"]
+
+
+def test_scalars_are_grouped(ask):
     assert set(ask("runs")) == EXPECTED_RUNS
     tags = ask("plugin/scalars/tags")
-    assert set(tags["one"]) == {"loss/train", "loss/test", "accuracy/train", "accuracy/test"}
-    assert set(tags["both/differences"]) == {f"mode differences/largest in a {what}" for what in ("weight", "loss")}
-    expected = enumerate((float(row["test_loss"]) for row in rows(logdir / "one" / "metrics.csv")), 1)
-    points = ask.points("one", "loss/test")
-    assert [(step, pytest.approx(value)) for _, step, value in points] == list(expected)
+    assert set(tags["one"]) == set(TAGS)
+    assert set(tags["both/differences"]) == set(DIFFERENCES)
 
 
 def test_pictures_are_there_and_are_the_png_files(ask, logdir):
@@ -72,7 +143,7 @@ def test_hparams_have_the_settings_and_the_final_figures(ask, logdir):
     request = {"experimentName": "", "startIndex": 0, "sliceSize": 100, "colParams": []}
     request["allowedStatuses"] = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     groups = ask("plugin/hparams/session_groups", request)["sessionGroups"]
-    expected = {(float(row["lr"]), float(row["weight_decay"])): row for row in rows(logdir / "sweep" / "sweep.csv")}
+    expected = {(float(row["lr"]), float(row["weight_decay"])): row for row in rows(logdir / "sweep", "sweep.csv")}
     assert len(groups) == len(expected) == 4
     for group in groups:
         row = expected[group["hparams"]["lr"], group["hparams"]["weight_decay"]]

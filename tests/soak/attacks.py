@@ -18,7 +18,7 @@ from PIL import Image
 import d2l_softmax
 from d2l_softmax.commands import predict, train
 from tests.idx_files import STEMS, make_folder
-from tests.soak.kills import rows
+from tests.runs import rows
 
 SECONDS = 60  # after which a command hangs
 MAINS = {"train.py": train.main, "predict.py": predict.main}

@@ -1,7 +1,6 @@
 """Kills training at random moments, resumes it until it ends, and compares with a run that was never stopped."""
 
 import contextlib
-import csv
 import logging
 import random
 import shutil
@@ -12,10 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from d2l_softmax import MODES
 from tests.conftest import ROOT
+from tests.runs import checkpoint, curves, rows
 
 logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of every run that was resumed
 
@@ -30,23 +29,14 @@ PHASES = {
 }
 
 
-def rows(folder: Path, name: str = "metrics.csv") -> list[list[str]]:
-    """The lines of a table without their seconds; none where there is no table."""
-    text = (folder / name).read_text() if (folder / name).exists() else ""
-    lines = list(csv.reader(text.splitlines()))
-    kept = [number for number, column in enumerate(lines[0] if lines else []) if column != "seconds"]
-    return [[row[number] for number in kept if number < len(row)] for row in lines]
-
-
 def outcome(folder: Path) -> dict:
     """Everything in a folder that must not depend on how often a run was killed, by file, and its curves."""
-    events = EventAccumulator(str(folder), {"scalars": 0}).Reload()
-    found = {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    found = curves(folder)
     for path in folder.iterdir():
         if path.suffix == ".csv":
             found[path.name] = rows(folder, path.name)
         elif path.suffix == ".pt":
-            leaves = torch.utils._pytree.tree_leaves(torch.load(path, weights_only=True))
+            leaves = torch.utils._pytree.tree_leaves(checkpoint(folder))
             found[path.name] = [leaf.numpy().tobytes() for leaf in leaves if isinstance(leaf, torch.Tensor)]
         # config.json says when, and by which command, the run was started.
         elif path.is_file() and ".tfevents." not in path.name:
@@ -106,7 +96,7 @@ def _wait(process: subprocess.Popen, run: Path, chance: random.Random, started: 
             return any(path.stat().st_mtime > started for path in run.glob(pattern))
         return False
 
-    while process.poll() is None and phase != "data" and not (len(rows(run)) > epochs and has_written(pattern)):
+    while process.poll() is None and phase != "data" and not (len(rows(run)) >= epochs and has_written(pattern)):
         time.sleep(0.001)
     time.sleep(chance.random() * seconds)
     if process.poll() is not None:
