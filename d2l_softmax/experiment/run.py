@@ -8,13 +8,14 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from d2l_softmax.data.batches import BatchIterator, block_size
 from d2l_softmax.data.datasets import Dataset, load_dataset, split_validation
 from d2l_softmax.device import resolve_device, threads
-from d2l_softmax.errors import UserError
+from d2l_softmax.errors import UserError, reading
 from d2l_softmax.experiment import learner_file
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.initialisers import INITIALISERS
@@ -93,13 +94,14 @@ class Run:
         if settings.dataset == "auto":
             settings = replace(settings, dataset=dataset.name)  # that it stands for another one later changes nothing
         self.settings, self.device, self.description = settings, device, dataset.description
-        self.mode = learner_file.checksum(settings.mode) if is_own_file(settings.mode) else settings.mode
+        mode = learner_file.checksum(settings.mode) if is_own_file(settings.mode) else settings.mode
+        self.identity = settings.identity() | {"mode": mode, "data": self.description["sha256"]}
         if like is not None:
             self.dataset, self.iterators = like.dataset, like.iterators
         else:
             held_out = settings.validation
             self.dataset = split_validation(dataset, held_out, settings.seed) if held_out else dataset
-            self.iterators = _make_iterators(settings, self.dataset, device)
+            self.iterators = self._make_iterators()
         torch.manual_seed(settings.seed)
         self.learner = build_learner(settings, dataset.num_inputs, len(dataset.classes), device)
         self.history: list[EpochResult] = []
@@ -157,19 +159,17 @@ class Run:
             folder: the run's, which no other process may write to.
             hparams: what TensorBoard's HParams shows, of a member of a sweep.
         """
-        self.folder = folder
-        first, order = is_first(), self.iterators["train"].generator
+        self.folder, first = folder, is_first()
         if first:
             folder.mkdir(exist_ok=True)
         step = self.settings.batch_size * self.learner.W.numel()
         with locked(folder) if first else nullcontext(), threads(self.device, step):
-            identity = self.settings.identity() | {"mode": self.mode, "data": self.description["sha256"]}
             if (state := distributed.from_first(lambda: checkpoint.load(folder))) is not None:
-                self.history = checkpoint.restore(state, folder, self.learner, order, identity)
+                self.restore(state)
             if not first or self.is_complete:
                 yield
                 return
-            self.recorder = Recorder(folder, self.config(), self.learner, order, self.history, identity, hparams)
+            self.recorder = Recorder(folder, self.config(), self.history, hparams)
             try:
                 yield
             finally:
@@ -203,12 +203,41 @@ class Run:
             )
         self.history.append(result)
         if self.recorder is not None:
-            self.recorder(result)
+            self.recorder(result, self.state())
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a resumed run needs."""
+        return {
+            "identity": self.identity,
+            "W": self.learner.W.contiguous().cpu(),
+            "b": self.learner.b.clone().cpu(),
+            "updater": self.learner.updater.state_dict(),
+            "order": self.iterators["train"].generator.get_state(),
+            "random": torch.get_rng_state(),
+            "history": [tuple(result) for result in self.history],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint in the folder.
+
+        Raises:
+            UserError: it is damaged, or of another run.
+        """
+        with reading(path := self.folder / checkpoint.CHECKPOINT):
+            if state["identity"] != self.identity:
+                differ = [name for name, value in self.identity.items() if state["identity"].get(name) != value]
+                raise UserError(f"{path} is of another run: they differ in {', '.join(differ)}")
+            self.learner.W.copy_(state["W"])
+            self.learner.b.copy_(state["b"])
+            self.learner.updater.load_state_dict(state["updater"])
+            self.iterators["train"].generator.set_state(state["order"])
+            torch.set_rng_state(state["random"])
+            self.history = state["history"]
 
     def draw(self) -> None:
         """Draw the pictures."""
         if self.recorder is not None:
-            self.recorder.draw(self.dataset, self.iterators["test"])
+            self.recorder.draw(self.learner, self.dataset, self.iterators["test"], self.history)
 
     def config(self) -> dict:
         """Return the content of `config.json`: the settings, the data, and what it runs on."""
@@ -223,17 +252,14 @@ class Run:
             "command": sys.argv,
         }
 
-
-def _make_iterators(settings: Settings, dataset: Dataset, device: torch.device) -> dict[str, BatchIterator | None]:
-    """Put the data on the device: the batches of `train`, `test` and `validation`, which may be None."""
-    dtype = getattr(torch, settings.dtype)
-    place = {"divisor": settings.divisor(dataset.max_value), "device": device, "dtype": dtype}
-    # Evaluation does not depend on the size of its batches, so it takes one that is fast.
-    fast, validation = block_size(dataset.train_images, dtype), None
-    train = BatchIterator(
-        dataset.train_images, dataset.train_labels, settings.batch_size, seed=settings.seed, **place
-    )
-    test = BatchIterator(dataset.test_images, dataset.test_labels, fast, **place)
-    if settings.validation:
-        validation = BatchIterator(dataset.validation_images, dataset.validation_labels, fast, **place)
-    return {"train": train, "test": test, "validation": validation}
+    def _make_iterators(self) -> dict[str, BatchIterator | None]:
+        """Put the data on the device: the batches of `train`, `test` and `validation`, which may be None."""
+        data, settings, dtype = self.dataset, self.settings, getattr(torch, self.settings.dtype)
+        place = {"divisor": settings.divisor(data.max_value), "device": self.device, "dtype": dtype}
+        # Evaluation does not depend on the size of its batches, so it takes one that is fast.
+        fast, validation = block_size(data.train_images, dtype), None
+        train = BatchIterator(data.train_images, data.train_labels, settings.batch_size, seed=settings.seed, **place)
+        test = BatchIterator(data.test_images, data.test_labels, fast, **place)
+        if settings.validation:
+            validation = BatchIterator(data.validation_images, data.validation_labels, fast, **place)
+        return {"train": train, "test": test, "validation": validation}

@@ -4,29 +4,40 @@ from pathlib import Path
 import pytest
 import torch
 
-from d2l_softmax import MODES, EpochResult, UserError
-from d2l_softmax.record.checkpoint import CHECKPOINT, load, restore, save
+from d2l_softmax import EpochResult, UserError
+from d2l_softmax.experiment.run import Run, data_and_device
+from d2l_softmax.experiment.settings import Settings
+from d2l_softmax.record.checkpoint import CHECKPOINT, load, save
 
-IDENTITY = {"lr": 0.1, "data": "sha"}
 HISTORY = [EpochResult(1, 0.5, 0.25, 1 / 3, 0.5, 0.1), EpochResult(2, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)]
 
 
-def learner(seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return MODES["scratch"](6, 3, lr=0.1, momentum=0.9, generator=generator, device=torch.device("cpu"))
+@pytest.fixture
+def run(tmp_path):
+    """A function that makes a run in the folder of the test."""
+
+    def run(seed=0):
+        settings = Settings(dataset="digits", device="cpu", momentum=0.9, seed=seed)
+        made = Run(settings, *data_and_device(settings))
+        made.folder = tmp_path
+        return made
+
+    return run
 
 
-def test_weights_random_states_and_results_are_restored(tmp_path):
-    one, generator = learner(), torch.Generator().manual_seed(7)
+def test_weights_random_states_and_results_are_restored(tmp_path, run):
+    one, other = run(), run(seed=5)
+    other.identity = one.identity
     assert load(tmp_path) is None
-    for history in (HISTORY[:1], HISTORY):
-        save(tmp_path, one, generator, history, IDENTITY)
+    for one.history in (HISTORY[:1], HISTORY):
+        save(tmp_path, one.state())
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
-    drawn, other, restored = torch.rand(3), learner(seed=5), torch.Generator()
-    assert restore(load(tmp_path), tmp_path, other, restored, IDENTITY) == HISTORY
+    drawn = torch.rand(3)
+    other.restore(load(tmp_path))
+    assert other.history == HISTORY
     assert torch.equal(torch.rand(3), drawn)
-    assert torch.equal(torch.randperm(9, generator=restored), torch.randperm(9, generator=generator))
-    assert torch.equal(other.W, one.W)
+    assert torch.equal(next(iter(other.iterators["train"]))[1], next(iter(one.iterators["train"]))[1])
+    assert torch.equal(other.learner.W, one.learner.W)
 
 
 class Evil:
@@ -64,21 +75,18 @@ def test_foreign_files_are_refused_and_nothing_in_them_is_run(tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"identity": IDENTITY | {"lr": 0.2}}, "is of another run: they differ in lr"),
+        ({"identity": {}}, "is of another run: they differ in .*seed"),
         ({"W": torch.zeros(7, 3)}, "is damaged or of another kind"),
         ({"updater": {"nonsense": 1}}, "is damaged or of another kind"),
     ],
 )
-def test_a_checkpoint_of_another_run_is_refused(tmp_path, change, message):
-    save(tmp_path, learner(), torch.Generator(), HISTORY, IDENTITY)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, run, change, message):
     with pytest.raises(UserError, match=rf"^{tmp_path / CHECKPOINT} {message}"):
-        restore(load(tmp_path) | change, tmp_path, learner(), torch.Generator(), IDENTITY)
+        run().restore(run().state() | change)
 
 
 def test_a_changed_byte_or_a_lost_end_is_found(tmp_path):
-    one = learner()
-    one.W.fill_(3)
-    save(tmp_path, one, torch.Generator(), HISTORY, IDENTITY)
+    save(tmp_path, {"W": torch.full((7, 3), 3.0), "history": HISTORY})
     whole = (tmp_path / CHECKPOINT).read_bytes()
     at = whole.index(torch.full((6,), 3.0).numpy().tobytes())
     for content in (whole[:at] + b"\1" + whole[at + 1 :], whole[:-1], whole[: len(whole) // 2]):

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 from torch import nn
 
-from d2l_softmax import MODES, EpochResult
+from d2l_softmax import EpochResult
 from d2l_softmax.data.batches import BatchIterator
 from d2l_softmax.data.datasets import load_dataset
 from d2l_softmax.record import pictures
@@ -21,15 +21,12 @@ RESULT = EpochResult(1, 0.5, 0.25, 1 / 3, 0.75, 0.1)
 
 @pytest.fixture
 def record(tmp_path):
-    """A function that records one epoch of a learner with weights of this size, with or without validation."""
+    """A function that records one epoch with weights of this size, with or without validation."""
 
     def record(result, size=1.0, validation=0, hparams=None):
-        learner, history = MODES["scratch"](6, 3, lr=0.1, device=torch.device("cpu")), []
-        learner.W.fill_(size)
         config = {"settings": {"mode": "scratch", "validation": validation}}
-        recorder = Recorder(tmp_path, config, learner, torch.Generator(), history, {}, hparams)
-        history.append(result)
-        recorder(result)
+        recorder = Recorder(tmp_path, config, [], hparams)
+        recorder(result, {"W": torch.full((6, 3), size), "history": [tuple(result)]})
         recorder.close()
         return EventAccumulator(str(tmp_path)).Reload()
 
@@ -99,8 +96,8 @@ def test_a_network_is_judged_without_dropout_by_its_own_probabilities(tmp_path, 
     test_iter = BatchIterator(data.test_images, data.test_labels, 64, divisor=data.max_value)
     monkeypatch.setattr(pictures, "show", lambda figure, path, *_: drawn.update({path.stem: figure}))
     config = {"settings": {"mode": "concise", "validation": 0}}
-    recorder = Recorder(tmp_path, config, learner, torch.Generator(), [RESULT], {})
-    recorder.draw(data, test_iter)
+    recorder = Recorder(tmp_path, config, [RESULT])
+    recorder.draw(learner, data, test_iter, [RESULT])
     recorder.close()
     logits = net[-1](data.test_images.flatten(1) / data.max_value)
     right = metrics.accuracy_score(data.test_labels, 9 - logits.argmax(dim=1))
