@@ -12,7 +12,7 @@ from d2l_softmax.data.datasets import load_dataset
 from d2l_softmax.data.files import outermost, read_image
 from d2l_softmax.data.folders import contents, find_images, printable
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.resume import check_data, read_run, with_data_in
+from d2l_softmax.experiment.resume import check_data, read_run
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.record import checkpoint, pictures
 from d2l_softmax.record.run_folder import CONFIG
@@ -108,7 +108,7 @@ def _warn_of_looks(images: Tensor, files: list[Path], run: Classifier, invert: b
 
 def classify_test_images(run: Classifier, data_dir: str | None, count: int) -> tuple[list[list[str]], Tensor, Figure]:
     """Numbers and true classes, probabilities and a picture of the first test images."""
-    settings = with_data_in(data_dir, run.settings)
+    settings, _ = read_run(run.folder, data_dir)
     dataset = load_dataset(settings.dataset, settings.data_dir, settings.resize, settings.seed)
     check_data(dataset, run.data, run.folder)
     images, labels, classes = dataset.test_images[:count], dataset.test_labels[:count], run.data["classes"]

@@ -9,8 +9,10 @@ import pytest
 from filelock import FileLock, Timeout
 
 from d2l_softmax import UserError
+from d2l_softmax.experiment.resume import read_run
+from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.record import run_folder
-from d2l_softmax.record.run_folder import create_run_folder, locked, read_config
+from d2l_softmax.record.run_folder import create_run_folder, locked
 
 
 def test_runs_started_at_once_get_folders_of_their_own(tmp_path):
@@ -32,7 +34,7 @@ def test_a_name_is_used_exactly_and_refused_when_taken(tmp_path):
     run_folder.write_config(folder, config)
     with pytest.raises(UserError, match="run already holds a run"):
         create_run_folder(tmp_path, "digits-scratch", "my/run")
-    assert read_config(folder) == config
+    assert read_run(folder) == (Settings(lr=0.1), data)
 
 
 def test_a_folder_is_locked_for_other_processes_until_it_is_released(tmp_path):
@@ -47,10 +49,10 @@ def test_a_folder_is_locked_for_other_processes_until_it_is_released(tmp_path):
 @pytest.mark.parametrize("content", [b'{"settings": {"lr": 0.1', b"[]", b'{"settings": {}, "data": {}}', b"\x80\xff"])
 def test_a_damaged_config_or_none_is_refused_by_name(tmp_path, content):
     with pytest.raises(UserError, match=f"^{tmp_path} holds no run"):
-        read_config(tmp_path)
+        read_run(tmp_path)
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(UserError, match=f"^{tmp_path / 'config.json'} is damaged"):
-        read_config(tmp_path)
+        read_run(tmp_path)
 
 
 def test_a_table_is_replaced_whole_or_not_at_all_and_complete_after_every_row(tmp_path, monkeypatch):
