@@ -3,7 +3,7 @@
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -133,7 +133,6 @@ class Run:
             UserError: another process is writing to the folder, its checkpoint is damaged, or the loss is no longer
                 finite.
         """
-        self.folder = folder
         try:
             with self.recording(folder), learner_file.mistakes_in(self.settings.mode):
                 if self.is_complete:
@@ -169,12 +168,8 @@ class Run:
             if not first or self.is_complete:
                 yield
                 return
-            self.recorder = Recorder(folder, self.config(), self.history, hparams)
-            try:
+            with closing(Recorder(folder, self.config(), self.history, hparams)) as self.recorder:
                 yield
-            finally:
-                self.recorder.close()
-                self.recorder = None
 
     def epochs(self) -> Iterator[EpochResult]:
         """Train, one epoch whenever a result is asked for, up to the number of the settings."""
