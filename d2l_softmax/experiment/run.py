@@ -3,7 +3,7 @@
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -151,25 +151,22 @@ class Run:
             self.interrupted = True
 
     @contextmanager
-    def recording(self, folder: Path, hparams: dict[str, float] | None = None) -> Iterator[None]:
+    def recording(self, folder: Path) -> Iterator[None]:
         """Record what is trained in the block, from the checkpoint on where there is one, on few or many threads.
 
-        Args:
-            folder: the run's, which no other process may write to.
-            hparams: what TensorBoard's HParams shows, of a member of a sweep.
+        No other process may write to the folder meanwhile.
         """
         self.folder, first = folder, is_first()
-        if first:
-            folder.mkdir(exist_ok=True)
-        step = self.settings.batch_size * self.learner.W.numel()
-        with locked(folder) if first else nullcontext(), threads(self.device, step):
+        with ExitStack() as stack:
+            if first:
+                folder.mkdir(exist_ok=True)
+                stack.enter_context(locked(folder))
+            stack.enter_context(threads(self.device, self.settings.batch_size * self.learner.W.numel()))
             if (state := distributed.from_first(lambda: checkpoint.load(folder))) is not None:
                 self.restore(state)
-            if not first or self.is_complete:
-                yield
-                return
-            with closing(Recorder(folder, self.config(), self.history, hparams)) as self.recorder:
-                yield
+            if first and not self.is_complete:
+                self.recorder = stack.enter_context(closing(Recorder(folder, self._config(), self.history)))
+            yield
 
     def epochs(self) -> Iterator[EpochResult]:
         """Train, one epoch whenever a result is asked for, up to the number of the settings."""
@@ -234,7 +231,7 @@ class Run:
         if self.recorder is not None:
             self.recorder.draw(self.learner, self.dataset, self.iterators["test"], self.history)
 
-    def config(self) -> dict:
+    def _config(self) -> dict:
         """Return the content of `config.json`: the settings, the data, and what it runs on."""
         on_gpu = self.device.type == "cuda"
         name = torch.cuda.get_device_name(self.device) if on_gpu else platform.machine()
@@ -247,14 +244,14 @@ class Run:
             "command": sys.argv,
         }
 
-    def _make_iterators(self) -> dict[str, BatchIterator | None]:
-        """Put the data on the device: the batches of `train`, `test` and `validation`, which may be None."""
+    def _make_iterators(self) -> dict[str, BatchIterator]:
+        """Put the data on the device: the batches of `train`, `test` and, where there are any, `validation`."""
         data, settings, dtype = self.dataset, self.settings, getattr(torch, self.settings.dtype)
         place = {"divisor": settings.divisor(data.max_value), "device": self.device, "dtype": dtype}
         # Evaluation does not depend on the size of its batches, so it takes one that is fast.
-        fast, validation = block_size(data.train_images, dtype), None
+        fast = block_size(data.train_images, dtype)
         train = BatchIterator(data.train_images, data.train_labels, settings.batch_size, seed=settings.seed, **place)
-        test = BatchIterator(data.test_images, data.test_labels, fast, **place)
+        iterators = {"train": train, "test": BatchIterator(data.test_images, data.test_labels, fast, **place)}
         if settings.validation:
-            validation = BatchIterator(data.validation_images, data.validation_labels, fast, **place)
-        return {"train": train, "test": test, "validation": validation}
+            iterators["validation"] = BatchIterator(data.validation_images, data.validation_labels, fast, **place)
+        return iterators

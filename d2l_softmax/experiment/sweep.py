@@ -19,6 +19,7 @@ from d2l_softmax.metrics import EpochResult
 from d2l_softmax.parallel.stack import Stack
 from d2l_softmax.record.console import batch_bar
 from d2l_softmax.record.run_folder import create_run_folder, write_config, write_csv
+from d2l_softmax.record.tensorboard import write_hparams
 
 # Runs trained together at most; more would save little and keep their files and pictures open.
 MAX_STACKED = 32
@@ -149,7 +150,8 @@ def _train_together(runs: dict[str, Run], ended: Sweep) -> None:
     print(f"{', '.join(names)}: trained together, in one matrix product" if len(names) > 1 else names[0], flush=True)
     with ExitStack() as stack:
         for name, run in runs.items():
-            stack.enter_context(run.recording(ended.folder / name, ended.values[name]))
+            stack.enter_context(run.recording(ended.folder / name))
+            write_hparams(run.recorder.writer, ended.values[name], bool(first.settings.validation))
             ended.results[name] = run.history
         epochs, bar = _epochs(list(runs.values())), {"unit": "epoch", "leave": False, "disable": None}
         for results in tqdm.tqdm(epochs, "training", first.settings.epochs, **bar):

@@ -23,12 +23,9 @@ class Recorder:
         folder: the run's.
         config: the content of `config.json`.
         history: the results of all epochs so far.
-        hparams: what TensorBoard's HParams shows, of a member of a sweep.
     """
 
-    def __init__(
-        self, folder: Path, config: dict, history: list[EpochResult], hparams: dict[str, float] | None = None
-    ):
+    def __init__(self, folder: Path, config: dict, history: list[EpochResult]):
         self.folder, self.mode = folder, config["settings"]["mode"]
         write_config(folder, config)
         for picture in (folder / SCORES, *folder.glob("*.png")):
@@ -38,8 +35,6 @@ class Recorder:
         write_csv(folder / METRICS, [self.columns, *map(self._row, history)])
         self.writer = tensorboard.event_writer(folder, len(history))
         tensorboard.write_settings(self.writer, config["settings"])
-        if hparams:
-            tensorboard.write_hparams(self.writer, hparams, validation)
 
     def __call__(self, result: EpochResult, state: dict[str, Any]) -> None:
         """Record one epoch, with the state after it, of which `W` are the weights.
@@ -101,10 +96,9 @@ def scores(counts: Tensor, classes: Sequence[str]) -> str:
     F1 = 2 · right / (predicted + true) is their harmonic mean.
     """
     right, true, predicted = counts.diagonal().double(), counts.sum(dim=1), counts.sum(dim=0)
-    figures = zip(right / predicted, right / true, 2 * right / (predicted + true), true, strict=True)
+    figures = torch.stack([right / predicted, right / true, 2 * right / (predicted + true)], dim=1).nan_to_num()
     width = max(map(len, classes))
     lines = [f"{'':{width}}  precision  recall      F1  images"]
-    for name, (*values, count) in zip(classes, figures, strict=True):
-        precision, recall, f1 = (float(value.nan_to_num()) for value in values)
+    for name, (precision, recall, f1), count in zip(classes, figures.tolist(), true.tolist(), strict=True):
         lines.append(f"{name:{width}}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}  {count:6d}")
     return "\n".join([*lines, f"accuracy {float(right.sum() / true.sum()):.4f} on {int(true.sum())} images", ""])

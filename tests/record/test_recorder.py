@@ -14,6 +14,7 @@ from d2l_softmax.data.datasets import load_dataset
 from d2l_softmax.record import pictures
 from d2l_softmax.record.checkpoint import load
 from d2l_softmax.record.recorder import Recorder, confusion_matrix, scores
+from d2l_softmax.record.tensorboard import write_hparams
 from d2l_softmax.training import Learner
 
 RESULT = EpochResult(1, 0.5, 0.25, 1 / 3, 0.75, 0.1)
@@ -25,7 +26,9 @@ def record(tmp_path):
 
     def record(result, size=1.0, validation=0, hparams=None):
         config = {"settings": {"mode": "scratch", "validation": validation}}
-        recorder = Recorder(tmp_path, config, [], hparams)
+        recorder = Recorder(tmp_path, config, [])
+        if hparams:
+            write_hparams(recorder.writer, hparams, bool(validation))
         recorder(result, {"W": torch.full((6, 3), size), "history": [tuple(result)]})
         recorder.close()
         return EventAccumulator(str(tmp_path)).Reload()
