@@ -1,12 +1,10 @@
 """A learner's own file as a mode: its net, loss and updater in our loop, from the weights of the built-in modes."""
 
-import hashlib
 import inspect
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,11 +14,6 @@ from d2l_softmax.errors import UserError
 from d2l_softmax.modes import is_own_file
 from d2l_softmax.scratch import init_params
 from d2l_softmax.training import FunctionUpdater, Learner
-
-
-def checksum(path: str) -> str:
-    """SHA-256, in hexadecimal, of the file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 @contextmanager

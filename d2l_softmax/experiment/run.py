@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Run:
         if settings.dataset == "auto":
             settings = replace(settings, dataset=dataset.name)  # that it stands for another one later changes nothing
         self.settings, self.device, self.description = settings, device, dataset.description
-        mode = learner_file.checksum(settings.mode) if is_own_file(settings.mode) else settings.mode
+        mode = sha256(Path(settings.mode).read_bytes()).hexdigest() if is_own_file(settings.mode) else settings.mode
         self.identity = settings.identity() | {"mode": mode, "data": self.description["sha256"]}
         if like is not None:
             self.dataset, self.iterators = like.dataset, like.iterators
