@@ -69,14 +69,15 @@ def _predict(options: argparse.Namespace) -> int:
     from d2l_softmax.experiment import classifier
     from d2l_softmax.record import pictures
 
-    run = classifier.load_classifier(run_given or classifier.newest_run(options.logdir or Path("runs")))
+    folder = run_given or classifier.newest_run(options.logdir or Path("runs"))
+    run = classifier.load_classifier(folder, options.data_dir)
     classes = run.data["classes"]
     title = f"{run.folder}, after epoch {len(run.state['history'])}"
     if images:
         names, probabilities, drawn = classifier.classify_images(run, images, options.invert)
         heads = ["image", "class", "probability"]
     else:
-        names, probabilities, drawn = classifier.classify_test_images(run, options.data_dir, COUNT)
+        names, probabilities, drawn = classifier.classify_test_images(run, COUNT)
         heads = ["image", "true class", "class", "probability"]
         right = sum(classes[k] == true for (_, true), k in zip(names, probabilities.argmax(dim=1), strict=True))
         title += f"\n{right} of the first {len(names)} test images of {run.data['name']} right"

@@ -1,7 +1,6 @@
 """The command `train.py`: settings in; the table, and how to see the curves, out."""
 
 import argparse
-import difflib
 import itertools
 import math
 import os
@@ -12,12 +11,11 @@ from pathlib import Path
 from d2l_softmax.commands.errors_and_interrupts import Parser, interrupted, program, run_command
 from d2l_softmax.data.catalogue import DATASETS, find_own
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.settings import CHOICES, SWEPT, Settings
+from d2l_softmax.experiment.settings import CHOICES, COMPARE, SWEPT, Settings
 from d2l_softmax.modes import MODES, is_own_file
 from d2l_softmax.parallel import launched
 from d2l_softmax.record.run_folder import CONFIG
 
-COMPARE = "compare"
 # Fall of the training loss in the last epoch, as a share of it, from which training should go on.
 STEEP = 0.03
 
@@ -40,11 +38,10 @@ def parser() -> argparse.ArgumentParser:
         group.add_argument(option, help=help, metavar=metavar, **how)
 
     group = parser.add_argument_group("what to train")
-    modes = f"{'|'.join(MODES)}|FILE.py|{COMPARE}"
     explained = f"FILE.py is your own; {COMPARE} trains several side by side and fails if they differ"
-    add(group, "--mode", f"which implementation; {explained}", modes, type=_mode)
+    add(group, "--mode", f"which implementation; {explained}")
     which = f"which to compare (default: {','.join(MODES)})"
-    group.add_argument("--modes", type=_modes, metavar="A,B,…", help=which)
+    group.add_argument("--modes", metavar="A,B,…", help=which)
     add(group, "--epochs", "passes over the training images", "N", type=int)
     add(group, "--lr", "learning rate; several values, here or below, make a sweep", "X", type=float)
     add(group, "--lr-schedule", "how it changes from epoch to epoch")
@@ -72,20 +69,6 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _mode(name: str) -> str:
-    names = [*MODES, COMPARE]
-    if is_own_file(name) and not os.path.isfile(name):
-        raise argparse.ArgumentTypeError(f"there is no file {name}")
-    if not is_own_file(name) and name not in names:
-        hint = "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(name.lower(), names, 1))
-        raise argparse.ArgumentTypeError(f"must be {', '.join(names)} or a FILE.py, got '{name}'{hint}")
-    return name
-
-
-def _modes(names: str) -> list[str]:
-    return list(map(_mode, names.split(",")))
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
@@ -98,7 +81,7 @@ def _dispatch(options: dict) -> int:
     modes = options.pop("modes", None)
     comparing = options.get("mode") == COMPARE
     if modes is not None and not comparing:
-        raise UserError(f"--modes {','.join(modes)} is for --mode {COMPARE}")
+        raise UserError(f"--modes {modes} is for --mode {COMPARE}")
     dataset = options.get("dataset", Settings.dataset)
     if dataset not in DATASETS:
         find_own(dataset)
@@ -126,11 +109,10 @@ def _dispatch(options: dict) -> int:
 
         return _end_of_run(resume(folder, options))
     if comparing:
-        modes = modes or list(MODES)
-        settings = Settings(**(options | {"mode": modes[0]}))
+        settings = [Settings(**(options | {"mode": mode})) for mode in (MODES if modes is None else modes.split(","))]
         from d2l_softmax.experiment.compare import compare
 
-        return _end_of_comparison(compare(settings, modes))
+        return _end_of_comparison(compare(settings))
     settings = Settings(**options)
     from d2l_softmax.experiment.run import run
 

@@ -1,4 +1,1 @@
-"""Named data sets in, batches on the device out.
-
-`catalogue` and `folders` find files, `files` reads them, `datasets` makes a `Dataset` of them, `batches` iterates.
-"""
+"""Data sets in, batches out: `catalogue` and `folders` find files, `files` reads them, `batches` iterates."""

@@ -12,7 +12,7 @@ from d2l_softmax.data.datasets import load_dataset
 from d2l_softmax.data.files import outermost, read_image
 from d2l_softmax.data.folders import contents, find_images, printable
 from d2l_softmax.errors import UserError
-from d2l_softmax.experiment.resume import check_data, read_run, with_data_in
+from d2l_softmax.experiment.resume import check_data, read_run
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.record import checkpoint, pictures
 from d2l_softmax.record.run_folder import CONFIG
@@ -53,13 +53,13 @@ def newest_run(logdir: Path) -> Path:
     return max(configs, key=lambda path: path.stat().st_mtime_ns).parent
 
 
-def load_classifier(folder: Path) -> Classifier:
-    """Read a run's checkpoint.
+def load_classifier(folder: Path, data_dir: str | None = None) -> Classifier:
+    """Read a run's checkpoint; `data_dir` is where its data are now, if they have moved.
 
     Raises:
         UserError: there is no run, its files are damaged or not of one run, or it has no checkpoint.
     """
-    settings, data = read_run(folder)
+    settings, data = read_run(folder, data_dir)
     if (state := checkpoint.load(folder)) is None:
         raise UserError(f"{folder} has no checkpoint: train it further with --resume, or name another run")
     identity = {"data": data["sha256"], **settings.identity()}
@@ -106,9 +106,9 @@ def _warn_of_looks(images: Tensor, files: list[Path], run: Classifier, invert: b
         warnings.warn(message, stacklevel=3)
 
 
-def classify_test_images(run: Classifier, data_dir: str | None, count: int) -> tuple[list[list[str]], Tensor, Figure]:
+def classify_test_images(run: Classifier, count: int) -> tuple[list[list[str]], Tensor, Figure]:
     """Numbers and true classes, probabilities and a picture of the first test images."""
-    settings = with_data_in(data_dir, run.settings)
+    settings = run.settings
     dataset = load_dataset(settings.dataset, settings.data_dir, settings.resize, settings.seed)
     check_data(dataset, run.data, run.folder)
     images, labels, classes = dataset.test_images[:count], dataset.test_labels[:count], run.data["classes"]

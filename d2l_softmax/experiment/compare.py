@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.learner_file import mistakes_in
 from d2l_softmax.experiment.run import Run, build_learner, data_and_device
-from d2l_softmax.experiment.settings import Settings
+from d2l_softmax.experiment.settings import COMPARE, Settings
 from d2l_softmax.record.console import EpochTable
 from d2l_softmax.record.run_folder import append_csv, create_run_folder, write_config, write_csv
 from d2l_softmax.record.tensorboard import event_writer, write_charts
@@ -102,21 +102,21 @@ class Comparison:
         )
 
 
-def compare(settings: Settings, modes: list[str]) -> Comparison:
+def compare(settings: list[Settings]) -> Comparison:
     """Train several modes side by side, printing the results of each epoch and how far apart they are.
 
     Args:
-        settings: of all runs; its `mode` is not used.
-        modes: two or more, all different.
+        settings: of each run; they differ in their mode alone.
 
     Raises:
         UserError: as `run`, or there are fewer than two modes.
     """
-    if len(set(modes)) < max(2, len(modes)):
+    first, modes = settings[0], [each.mode for each in settings]
+    if len(set(modes)) < max(2, len(modes)) or COMPARE in modes:
         raise UserError(f"--modes must name at least two different modes, got '{','.join(modes)}'")
-    dataset, device = data_and_device(settings)
-    runs = [Run(replace(settings, mode=mode), dataset, device) for mode in modes]
-    folder = create_run_folder(settings.logdir, f"{dataset.name}-compare", settings.run_name)
+    dataset, device = data_and_device(first)
+    runs = [Run(each, dataset, device) for each in settings]
+    folder = create_run_folder(first.logdir, f"{dataset.name}-compare", first.run_name)
     members = [Path(mode).name for mode in modes]
     config = {"kind": "comparison", "members": members, "data": dataset.description, "command": sys.argv}
     write_config(folder, config)
@@ -133,7 +133,7 @@ def compare(settings: Settings, modes: list[str]) -> Comparison:
             comparison.interrupted = True
         explanation = f"**{comparison.verdict}.**\n\n{HOW_TO_READ}"
         writer.add_text("comparison", explanation, len(comparison.drifts))
-        if settings.figures and not comparison.interrupted:
+        if first.figures and not comparison.interrupted:
             _draw(runs, comparison, writer)
     return comparison
 

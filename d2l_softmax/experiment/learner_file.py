@@ -1,26 +1,19 @@
 """A learner's own file as a mode: its net, loss and updater in our loop, from the weights of the built-in modes."""
 
-import hashlib
 import inspect
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from d2l_softmax.errors import UserError
-from d2l_softmax.initialisers import normal
 from d2l_softmax.modes import is_own_file
+from d2l_softmax.scratch import init_params
 from d2l_softmax.training import FunctionUpdater, Learner
-
-
-def checksum(path: str) -> str:
-    """SHA-256, in hexadecimal, of the file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 @contextmanager
@@ -43,24 +36,12 @@ def mistakes_in(*modes: str) -> Iterator[None]:
         raise UserError(message) from error
 
 
-def build(
-    path: str,
-    num_inputs: int,
-    num_outputs: int,
-    initialiser: Callable = normal,
-    *,
-    lr: float,
-    momentum: float = 0.0,
-    weight_decay: float = 0.0,
-    generator: torch.Generator | None = None,
-    device: torch.device | None = None,
-    dtype: torch.dtype = torch.float32,
-) -> Learner:
+def build(path, num_inputs, num_outputs, *, lr, momentum=0.0, weight_decay=0.0, device, dtype, **start) -> Learner:
     """Run a file and assemble a learner of its `net`, `cross_entropy` or `loss`, and `updater` or `optimizer`.
 
-    Its weights are drawn anew, as those of the built-in modes are, and its learning rate is `lr`. Whether its net
-    returns logits, probabilities or their logarithms, and whether its loss is one per sample, their mean or their
-    sum, is found out by trying.
+    Its weights are drawn anew by `scratch.init_params`, to which `start` is passed, and its learning rate is `lr`.
+    Whether its net returns logits, probabilities or their logarithms, and whether its loss is one per sample, their
+    mean or their sum, is found out by trying.
 
     Raises:
         UserError: it lacks a piece, cannot be run, or is made for images or classes of another number.
@@ -74,7 +55,7 @@ def build(
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        with torch.device(device or "cpu"):
+        with device:
             file = LearnersFile(run_file(path), path, {}, {})
     finally:
         torch.set_default_dtype(before)
@@ -92,10 +73,9 @@ def build(
             f"{path} is made for {' × '.join(map(str, W.shape))} weights, but these data need {num_inputs} × "
             f"{num_outputs}: choose another --dataset or --resize"
         )
-    drawn = torch.empty(num_outputs, num_inputs, dtype=dtype), torch.empty(num_outputs, dtype=dtype)
-    initialiser(*drawn, generator)
-    W.copy_(drawn[0].T)
-    b.copy_(drawn[1])
+    drawn = init_params(num_inputs, num_outputs, device=device, dtype=dtype, **start)
+    W.copy_(drawn[0].detach())
+    b.copy_(drawn[1].detach())
     if not (hasattr(updater, "step") and hasattr(updater, "param_groups")):
         updater = _FileUpdater(updater, parameters, file.ns)
     if (own := {group["lr"] for group in updater.param_groups}) != {lr}:

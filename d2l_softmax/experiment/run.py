@@ -3,18 +3,20 @@
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from d2l_softmax.data.batches import BatchIterator, block_size
 from d2l_softmax.data.datasets import Dataset, load_dataset, split_validation
 from d2l_softmax.device import resolve_device, threads
-from d2l_softmax.errors import UserError
+from d2l_softmax.errors import UserError, reading
 from d2l_softmax.experiment import learner_file
 from d2l_softmax.experiment.settings import Settings
 from d2l_softmax.initialisers import INITIALISERS
@@ -93,13 +95,14 @@ class Run:
         if settings.dataset == "auto":
             settings = replace(settings, dataset=dataset.name)  # that it stands for another one later changes nothing
         self.settings, self.device, self.description = settings, device, dataset.description
-        self.mode = learner_file.checksum(settings.mode) if is_own_file(settings.mode) else settings.mode
+        mode = sha256(Path(settings.mode).read_bytes()).hexdigest() if is_own_file(settings.mode) else settings.mode
+        self.identity = settings.identity() | {"mode": mode, "data": self.description["sha256"]}
         if like is not None:
             self.dataset, self.iterators = like.dataset, like.iterators
         else:
             held_out = settings.validation
             self.dataset = split_validation(dataset, held_out, settings.seed) if held_out else dataset
-            self.iterators = _make_iterators(settings, self.dataset, device)
+            self.iterators = self._make_iterators()
         torch.manual_seed(settings.seed)
         self.learner = build_learner(settings, dataset.num_inputs, len(dataset.classes), device)
         self.history: list[EpochResult] = []
@@ -131,7 +134,6 @@ class Run:
             UserError: another process is writing to the folder, its checkpoint is damaged, or the loss is no longer
                 finite.
         """
-        self.folder = folder
         try:
             with self.recording(folder), learner_file.mistakes_in(self.settings.mode):
                 if self.is_complete:
@@ -150,31 +152,22 @@ class Run:
             self.interrupted = True
 
     @contextmanager
-    def recording(self, folder: Path, hparams: dict[str, float] | None = None) -> Iterator[None]:
+    def recording(self, folder: Path) -> Iterator[None]:
         """Record what is trained in the block, from the checkpoint on where there is one, on few or many threads.
 
-        Args:
-            folder: the run's, which no other process may write to.
-            hparams: what TensorBoard's HParams shows, of a member of a sweep.
+        No other process may write to the folder meanwhile.
         """
-        self.folder = folder
-        first, order = is_first(), self.iterators["train"].generator
-        if first:
-            folder.mkdir(exist_ok=True)
-        step = self.settings.batch_size * self.learner.W.numel()
-        with locked(folder) if first else nullcontext(), threads(self.device, step):
-            identity = self.settings.identity() | {"mode": self.mode, "data": self.description["sha256"]}
+        self.folder, first = folder, is_first()
+        with ExitStack() as stack:
+            if first:
+                folder.mkdir(exist_ok=True)
+                stack.enter_context(locked(folder))
+            stack.enter_context(threads(self.device, self.settings.batch_size * self.learner.W.numel()))
             if (state := distributed.from_first(lambda: checkpoint.load(folder))) is not None:
-                self.history = checkpoint.restore(state, folder, self.learner, order, identity)
-            if not first or self.is_complete:
-                yield
-                return
-            self.recorder = Recorder(folder, self.config(), self.learner, order, self.history, identity, hparams)
-            try:
-                yield
-            finally:
-                self.recorder.close()
-                self.recorder = None
+                self.restore(state)
+            if first and not self.is_complete:
+                self.recorder = stack.enter_context(closing(Recorder(folder, self._config(), self.history)))
+            yield
 
     def epochs(self) -> Iterator[EpochResult]:
         """Train, one epoch whenever a result is asked for, up to the number of the settings."""
@@ -203,14 +196,43 @@ class Run:
             )
         self.history.append(result)
         if self.recorder is not None:
-            self.recorder(result)
+            self.recorder(result, self.state())
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a resumed run needs."""
+        return {
+            "identity": self.identity,
+            "W": self.learner.W.contiguous().cpu(),
+            "b": self.learner.b.clone().cpu(),
+            "updater": self.learner.updater.state_dict(),
+            "order": self.iterators["train"].generator.get_state(),
+            "random": torch.get_rng_state(),
+            "history": [tuple(result) for result in self.history],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint in the folder.
+
+        Raises:
+            UserError: it is damaged, or of another run.
+        """
+        with reading(path := self.folder / checkpoint.CHECKPOINT):
+            if state["identity"] != self.identity:
+                differ = [name for name, value in self.identity.items() if state["identity"].get(name) != value]
+                raise UserError(f"{path} is of another run: they differ in {', '.join(differ)}")
+            self.learner.W.copy_(state["W"])
+            self.learner.b.copy_(state["b"])
+            self.learner.updater.load_state_dict(state["updater"])
+            self.iterators["train"].generator.set_state(state["order"])
+            torch.set_rng_state(state["random"])
+            self.history = state["history"]
 
     def draw(self) -> None:
         """Draw the pictures."""
         if self.recorder is not None:
-            self.recorder.draw(self.dataset, self.iterators["test"])
+            self.recorder.draw(self.learner, self.dataset, self.iterators["test"], self.history)
 
-    def config(self) -> dict:
+    def _config(self) -> dict:
         """Return the content of `config.json`: the settings, the data, and what it runs on."""
         on_gpu = self.device.type == "cuda"
         name = torch.cuda.get_device_name(self.device) if on_gpu else platform.machine()
@@ -223,17 +245,14 @@ class Run:
             "command": sys.argv,
         }
 
-
-def _make_iterators(settings: Settings, dataset: Dataset, device: torch.device) -> dict[str, BatchIterator | None]:
-    """Put the data on the device: the batches of `train`, `test` and `validation`, which may be None."""
-    dtype = getattr(torch, settings.dtype)
-    place = {"divisor": settings.divisor(dataset.max_value), "device": device, "dtype": dtype}
-    # Evaluation does not depend on the size of its batches, so it takes one that is fast.
-    fast, validation = block_size(dataset.train_images, dtype), None
-    train = BatchIterator(
-        dataset.train_images, dataset.train_labels, settings.batch_size, seed=settings.seed, **place
-    )
-    test = BatchIterator(dataset.test_images, dataset.test_labels, fast, **place)
-    if settings.validation:
-        validation = BatchIterator(dataset.validation_images, dataset.validation_labels, fast, **place)
-    return {"train": train, "test": test, "validation": validation}
+    def _make_iterators(self) -> dict[str, BatchIterator]:
+        """Put the data on the device: the batches of `train`, `test` and, where there are any, `validation`."""
+        data, settings, dtype = self.dataset, self.settings, getattr(torch, self.settings.dtype)
+        place = {"divisor": settings.divisor(data.max_value), "device": self.device, "dtype": dtype}
+        # Evaluation does not depend on the size of its batches, so it takes one that is fast.
+        fast = block_size(data.train_images, dtype)
+        train = BatchIterator(data.train_images, data.train_labels, settings.batch_size, seed=settings.seed, **place)
+        iterators = {"train": train, "test": BatchIterator(data.test_images, data.test_labels, fast, **place)}
+        if settings.validation:
+            iterators["validation"] = BatchIterator(data.validation_images, data.validation_labels, fast, **place)
+        return iterators

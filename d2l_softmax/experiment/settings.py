@@ -10,8 +10,9 @@ from d2l_softmax.errors import UserError
 from d2l_softmax.initialisers import INITIALISERS
 from d2l_softmax.modes import MODES, is_own_file
 
+COMPARE = "compare"
 CHOICES = {
-    "mode": tuple(MODES),
+    "mode": (*MODES, "FILE.py", COMPARE),
     "lr_schedule": ("constant", "cosine"),
     "init": tuple(INITIALISERS),
     "pixels": ("unit", "raw"),
@@ -43,7 +44,7 @@ def _is_inside(path: PurePath) -> bool:
 class Settings:
     """The settings of one run, named as the options of `train.py`, whose `--help` says what they are.
 
-    The mode is one of `MODES`, or a learner's own file, whose name ends in `.py`.
+    The mode is one of `MODES`, or a learner's own file, whose name ends in `.py`. `compare` stands for several runs.
 
     Raises:
         UserError: a value is not allowed; the message names the option, the value and what is allowed.
@@ -79,7 +80,8 @@ class Settings:
                 raise UserError(f"{option} must be text in UTF-8, got {value!r}")
             choices = CHOICES.get(name, [value])
             if value not in choices and not (name == "mode" and is_own_file(value)):
-                hint = "".join(f"; did you mean {near}?" for near in difflib.get_close_matches(value, choices, 1))
+                near = difflib.get_close_matches(value.lower(), choices, 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
                 raise UserError(f"{option} must be one of {', '.join(choices)}, got {value!r}{hint}")
             allowed, is_allowed = LIMITS.get(name, ("", lambda _: True))
             if not is_allowed(value):

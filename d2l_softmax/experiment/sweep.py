@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 
+import tqdm
+
 from d2l_softmax.errors import UserError
 from d2l_softmax.experiment.run import Run, build_learner, data_and_device
 from d2l_softmax.experiment.settings import RATES, SWEPT, Settings
 from d2l_softmax.metrics import EpochResult
 from d2l_softmax.parallel.stack import Stack
-from d2l_softmax.record.console import batch_bar, epoch_bar
+from d2l_softmax.record.console import batch_bar
 from d2l_softmax.record.run_folder import create_run_folder, write_config, write_csv
+from d2l_softmax.record.tensorboard import write_hparams
 
 # Runs trained together at most; more would save little and keep their files and pictures open.
 MAX_STACKED = 32
@@ -147,9 +150,11 @@ def _train_together(runs: dict[str, Run], ended: Sweep) -> None:
     print(f"{', '.join(names)}: trained together, in one matrix product" if len(names) > 1 else names[0], flush=True)
     with ExitStack() as stack:
         for name, run in runs.items():
-            stack.enter_context(run.recording(ended.folder / name, ended.values[name]))
+            stack.enter_context(run.recording(ended.folder / name))
+            write_hparams(run.recorder.writer, ended.values[name], bool(first.settings.validation))
             ended.results[name] = run.history
-        for results in epoch_bar(_epochs(list(runs.values())), first.settings.epochs):
+        epochs, bar = _epochs(list(runs.values())), {"unit": "epoch", "leave": False, "disable": None}
+        for results in tqdm.tqdm(epochs, "training", first.settings.epochs, **bar):
             for run, result in results:
                 if result.is_finite:
                     run.record(result)

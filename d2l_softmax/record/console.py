@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+import tqdm
+
 from d2l_softmax.metrics import EpochResult
 
 # The columns of the table: heading, field of `EpochResult`, decimals.
@@ -37,16 +39,7 @@ class EpochTable:
         print(f"{result.epoch:5d}", *cells, sep="  ", flush=True)
 
 
-def epoch_bar(epochs: Iterable[Any], num_epochs: int) -> Iterable[Any]:
-    """Show one bar for all epochs, where stderr is a terminal."""
-    from tqdm import tqdm
-
-    return tqdm(epochs, desc="training", total=num_epochs, unit="epoch", leave=False, disable=None)
-
-
 def batch_bar(data_iter: Iterable[Any], epoch: int, num_epochs: int) -> Iterable[Any]:
     """Show a bar for the batches of an epoch, where stderr is a terminal."""
-    from tqdm import tqdm
-
     name = f"epoch {epoch}/{num_epochs}"
-    return tqdm(data_iter, desc=name, unit="batch", leave=False, delay=0.5, disable=None)
+    return tqdm.tqdm(data_iter, desc=name, unit="batch", leave=False, delay=0.5, disable=None)

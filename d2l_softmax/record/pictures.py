@@ -189,12 +189,11 @@ def confusion(counts: Tensor, classes: Sequence[str]) -> Figure:
 
 def curves(results: Sequence[EpochResult], title: str) -> Figure:
     """Draw the losses and the accuracies of one run by epoch: train, test and, where there is one, validation."""
-    panels = {"loss": {}, "accuracy": {}}
-    for quantity, lines in panels.items():
-        for part in ("train", "test", "validation"):
-            values = [getattr(result, f"{part}_{quantity}") for result in results]
-            if None not in values:
-                lines[part] = values
+    splits = ("train", "test") if results[0].validation_loss is None else ("train", "test", "validation")
+    panels = {
+        kind: {split: [getattr(result, f"{split}_{kind}") for result in results] for split in splits}
+        for kind in ("loss", "accuracy")
+    }
     return _by_epoch(title, panels)[0]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,24 +22,11 @@ class Recorder:
     Args:
         folder: the run's.
         config: the content of `config.json`.
-        learner, generator: whose state is kept; the generator is that of the training order.
-        history: the results of all epochs so far, to which the caller adds.
-        identity: what tells the run from another one, for its checkpoint.
-        hparams: what TensorBoard's HParams shows, of a member of a sweep.
+        history: the results of all epochs so far.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        config: dict,
-        learner: Learner,
-        generator: torch.Generator,
-        history: list[EpochResult],
-        identity: dict,
-        hparams: dict[str, float] | None = None,
-    ):
+    def __init__(self, folder: Path, config: dict, history: list[EpochResult]):
         self.folder, self.mode = folder, config["settings"]["mode"]
-        self.learner, self.generator, self.history, self.identity = learner, generator, history, identity
         write_config(folder, config)
         for picture in (folder / SCORES, *folder.glob("*.png")):
             picture.unlink(missing_ok=True)
@@ -47,25 +35,26 @@ class Recorder:
         write_csv(folder / METRICS, [self.columns, *map(self._row, history)])
         self.writer = tensorboard.event_writer(folder, len(history))
         tensorboard.write_settings(self.writer, config["settings"])
-        if hparams:
-            tensorboard.write_hparams(self.writer, hparams, validation)
 
-    def __call__(self, result: EpochResult) -> None:
-        """Record one epoch. The checkpoint comes last: what it says is done has been written everywhere else."""
+    def __call__(self, result: EpochResult, state: dict[str, Any]) -> None:
+        """Record one epoch, with the state after it, of which `W` are the weights.
+
+        The checkpoint comes last: what it says is done has been written everywhere else.
+        """
         append_csv(self.folder / METRICS, self._row(result))
-        tensorboard.write_epoch(self.writer, result, self.learner)
-        checkpoint.save(self.folder, self.learner, self.generator, self.history, self.identity)
+        tensorboard.write_epoch(self.writer, result, state["W"])
+        checkpoint.save(self.folder, state)
 
     def _row(self, result: EpochResult) -> list:
         return [getattr(result, name) for name in self.columns]
 
     @torch.no_grad()
-    def draw(self, dataset: Dataset, test_iter: Batches) -> None:
+    def draw(self, learner: Learner, dataset: Dataset, test_iter: Batches, history: list[EpochResult]) -> None:
         """Draw the data, the learned weights, the curves and where the model is right and wrong; write the scores."""
         # Imported only where there are pictures: matplotlib takes as long as several epochs.
         from d2l_softmax.record import pictures
 
-        learner, classes, max_value, epoch = self.learner, dataset.classes, dataset.max_value, len(self.history)
+        classes, max_value, epoch = dataset.classes, dataset.max_value, len(history)
         name = f"{self.mode} on {dataset.name}"
         with train_mode(learner.net, training=False):
             probabilities = torch.cat([learner.probabilities(learner.net(X)).cpu() for X, _ in test_iter])
@@ -75,7 +64,7 @@ class Recorder:
         figures = {
             "samples": pictures.samples(dataset.train_images, dataset.train_labels, classes, max_value),
             "weights": pictures.weights(*weights, f"{name}: weights after epoch {epoch}"),
-            "curves": pictures.curves(self.history, f"{name}, {epoch} {'epoch' if epoch == 1 else 'epochs'}"),
+            "curves": pictures.curves(history, f"{name}, {epoch} {'epoch' if epoch == 1 else 'epochs'}"),
             "predictions": pictures.predictions(*judged, f"{name}: the first test images after epoch {epoch}"),
             "mistakes": pictures.mistakes(*judged),
             "confusion": pictures.confusion(counts, classes),
@@ -107,10 +96,9 @@ def scores(counts: Tensor, classes: Sequence[str]) -> str:
     F1 = 2 · right / (predicted + true) is their harmonic mean.
     """
     right, true, predicted = counts.diagonal().double(), counts.sum(dim=1), counts.sum(dim=0)
-    figures = zip(right / predicted, right / true, 2 * right / (predicted + true), true, strict=True)
+    figures = torch.stack([right / predicted, right / true, 2 * right / (predicted + true)], dim=1).nan_to_num()
     width = max(map(len, classes))
     lines = [f"{'':{width}}  precision  recall      F1  images"]
-    for name, (*values, count) in zip(classes, figures, strict=True):
-        precision, recall, f1 = (float(value.nan_to_num()) for value in values)
+    for name, (precision, recall, f1), count in zip(classes, figures.tolist(), true.tolist(), strict=True):
         lines.append(f"{name:{width}}  {precision:9.4f}  {recall:6.4f}  {f1:6.4f}  {count:6d}")
     return "\n".join([*lines, f"accuracy {float(right.sum() / true.sum()):.4f} on {int(true.sum())} images", ""])

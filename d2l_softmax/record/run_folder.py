@@ -9,12 +9,11 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from operator import itemgetter
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from d2l_softmax.errors import UserError, reading
+from d2l_softmax.errors import UserError
 
 CONFIG, LOCK = "config.json", ".lock"
 
@@ -61,23 +60,6 @@ def write_config(folder: Path, config: dict) -> None:
     """Write `config.json`. What of a path is not UTF-8 is escaped, as JSON has it."""
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     replace(folder / CONFIG, text.encode(errors="backslashreplace"))
-
-
-def read_config(folder: Path) -> dict:
-    """Read `config.json`.
-
-    Raises:
-        UserError: there is none, or it is damaged.
-    """
-    path = folder / CONFIG
-    if not path.exists():
-        raise UserError(f"{folder} holds no run: it has no {CONFIG}")
-    with reading(path):
-        config = json.loads(path.read_bytes())
-        # A KeyError where one is missing.
-        itemgetter("command" if "members" in config else "settings")(config)
-        itemgetter("name", "sha256", "height", "width", "max_value", "classes")(config["data"])
-    return config
 
 
 def replace(path: Path, content: bytes) -> None:

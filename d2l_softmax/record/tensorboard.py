@@ -3,11 +3,11 @@
 import time
 from pathlib import Path
 
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from d2l_softmax.metrics import EpochResult
-from d2l_softmax.training import Learner
 
 
 def event_writer(folder: Path, steps_done: int = 0) -> SummaryWriter:
@@ -23,14 +23,14 @@ def event_writer(folder: Path, steps_done: int = 0) -> SummaryWriter:
     return SummaryWriter(str(folder), purge_step=steps_done + 1)
 
 
-def write_epoch(writer: SummaryWriter, result: EpochResult, learner: Learner) -> None:
+def write_epoch(writer: SummaryWriter, result: EpochResult, W: Tensor) -> None:
     """Write the points of one epoch, `loss/train`, `accuracy/test` and so on, and the distribution of the weights."""
     for name, value in result._asdict().items():
         split, _, kind = name.partition("_")
         if kind and value is not None:
             writer.add_scalar(f"{kind}/{split}", value, result.epoch)
     # TensorBoard's bins end at 1e20, and weights that are all beyond it would be an error.
-    writer.add_histogram("weights", learner.W.clamp(-1e19, 1e19), result.epoch)
+    writer.add_histogram("weights", W.clamp(-1e19, 1e19), result.epoch)
     writer.flush()
 
 

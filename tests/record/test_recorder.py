@@ -5,7 +5,7 @@ from sklearn import metrics
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from d2l_softmax import MODES, EpochResult
+from d2l_softmax import EpochResult
 from d2l_softmax.data.batches import BatchIterator
 from d2l_softmax.data.datasets import load_dataset
 from d2l_softmax.record import pictures
@@ -21,12 +21,8 @@ def record(tmp_path):
     """A function that records one epoch of a learner with weights of this size."""
 
     def record(size=1.0):
-        learner, history = MODES["scratch"](6, 3, lr=0.1, device=torch.device("cpu")), []
-        learner.W.fill_(size)
-        config = {"settings": {"mode": "scratch", "validation": 0}}
-        recorder = Recorder(tmp_path, config, learner, torch.Generator(), history, {})
-        history.append(RESULT)
-        recorder(RESULT)
+        recorder = Recorder(tmp_path, {"settings": {"mode": "scratch", "validation": 0}}, [])
+        recorder(RESULT, {"W": torch.full((6, 3), size), "history": [tuple(RESULT)]})
         recorder.close()
         return EventAccumulator(str(tmp_path)).Reload()
 
@@ -74,8 +70,8 @@ def test_a_network_is_judged_without_dropout_by_its_own_probabilities(tmp_path, 
     test_iter = BatchIterator(data.test_images, data.test_labels, 64, divisor=data.max_value)
     monkeypatch.setattr(pictures, "show", lambda figure, path, *_: drawn.update({path.stem: figure}))
     config = {"settings": {"mode": "concise", "validation": 0}}
-    recorder = Recorder(tmp_path, config, learner, torch.Generator(), [RESULT], {})
-    recorder.draw(data, test_iter)
+    recorder = Recorder(tmp_path, config, [RESULT])
+    recorder.draw(learner, data, test_iter, [RESULT])
     recorder.close()
     logits = net[-1](data.test_images.flatten(1) / data.max_value)
     right = metrics.accuracy_score(data.test_labels, 9 - logits.argmax(dim=1))
