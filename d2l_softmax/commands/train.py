@@ -82,6 +82,9 @@ def _dispatch(options: dict) -> int:
     comparing = options.get("mode") == COMPARE
     if modes is not None and not comparing:
         raise UserError(f"--modes {modes} is for --mode {COMPARE}")
+    for name in (modes or options.get("mode", "")).split(","):
+        if is_own_file(name) and not os.path.isfile(name):
+            raise UserError(f"{name}: there is no such file")
     dataset = options.get("dataset", Settings.dataset)
     if dataset not in DATASETS:
         find_own(dataset)
