@@ -1,7 +1,6 @@
 """Which device a name means, on machines with and without GPUs, and with how many threads the CPU computes."""
 
 import contextlib
-import warnings
 
 import pytest
 import torch
@@ -9,6 +8,8 @@ import torch
 from d2l_softmax import MODES, BatchIterator, train_epoch
 from d2l_softmax.device import SMALL_STEP, resolve_device, threads, try_gpu
 from d2l_softmax.errors import UserError
+
+pytestmark = pytest.mark.filterwarnings("error::UserWarning")
 
 
 @pytest.fixture
@@ -20,10 +21,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
-    # Where a warning is not expected, it is an error.
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        yield with_devices
+    return with_devices
 
 
 @pytest.fixture
