@@ -26,28 +26,28 @@ CPU = torch.device("cpu")
 Epoch = Callable[[], object]
 
 
-def mode(name: str, dataset: Dataset) -> Epoch:
+def mode(name: str, dataset: Dataset, device: torch.device = CPU) -> Epoch:
     """One of this project's modes, with as many threads as a run has."""
     generator = torch.Generator().manual_seed(SEED)
-    learner = MODES[name](dataset.num_inputs, len(dataset.classes), lr=LR, generator=generator, device=CPU)
-    train_iter = BatchIterator(dataset.train_images, dataset.train_labels, BATCH_SIZE, seed=SEED, device=CPU)
-    test_iter = BatchIterator(dataset.test_images, dataset.test_labels, BLOCK, device=CPU)
+    learner = MODES[name](dataset.num_inputs, len(dataset.classes), lr=LR, generator=generator, device=device)
+    train_iter = BatchIterator(dataset.train_images, dataset.train_labels, BATCH_SIZE, seed=SEED, device=device)
+    test_iter = BatchIterator(dataset.test_images, dataset.test_labels, BLOCK, device=device)
 
     def epoch() -> list:
-        with threads(CPU, BATCH_SIZE * learner.W.numel()):
+        with threads(device, BATCH_SIZE * learner.W.numel()):
             net, loss, updater = learner.net, learner.loss, learner.updater
             return train(net, train_iter, test_iter, loss, 1, updater, backward=learner.backward)
 
     return epoch
 
 
-def textbook(dataset: Dataset) -> Epoch:
+def textbook(dataset: Dataset, device: torch.device = CPU) -> Epoch:
     """The loop that everyone copies: torchvision's data set, ToTensor, DataLoader, a float read in every step."""
     from benchmarks.textbook import load
 
     root = tempfile.TemporaryDirectory()
     extract(dataset, Path(root.name))
-    return _plain_loop(dataset, *load(root.name, BATCH_SIZE))
+    return _plain_loop(dataset, *load(root.name, BATCH_SIZE), device)
 
 
 def extract(dataset: Dataset, root: Path) -> None:
@@ -68,7 +68,7 @@ def idx_header(*shape: int) -> bytes:
     return np.array([0x800 + len(shape), *shape], ">u4").tobytes()
 
 
-def tensor_dataset(dataset: Dataset) -> Epoch:
+def tensor_dataset(dataset: Dataset, device: torch.device = CPU) -> Epoch:
     """The same loop with the images decoded once, in a `TensorDataset`."""
     loaders = [
         DataLoader(TensorDataset(images.float() / 255, labels), BATCH_SIZE, shuffle=shuffle)
@@ -77,17 +77,17 @@ def tensor_dataset(dataset: Dataset) -> Epoch:
             (dataset.test_images, dataset.test_labels, False),
         )
     ]
-    return _plain_loop(dataset, *loaders)
+    return _plain_loop(dataset, *loaders, device)
 
 
-def _plain_loop(dataset: Dataset, train_loader: DataLoader, test_loader: DataLoader) -> Epoch:
+def _plain_loop(dataset: Dataset, train_loader: DataLoader, test_loader: DataLoader, device: torch.device) -> Epoch:
     from benchmarks.textbook import train_and_evaluate
 
-    net = nn.Sequential(nn.Flatten(), nn.Linear(dataset.num_inputs, len(dataset.classes)))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(dataset.num_inputs, len(dataset.classes))).to(device)
     loss = nn.CrossEntropyLoss()
     updater = torch.optim.SGD(net.parameters(), lr=LR)
 
-    return lambda: train_and_evaluate(net, loss, updater, train_loader, test_loader)
+    return lambda: train_and_evaluate(net, loss, updater, train_loader, test_loader, device)
 
 
 def faster(*ways: Epoch) -> Epoch:
@@ -271,6 +271,8 @@ PEERS: dict[str, Callable[[Dataset], Epoch]] = {
     "SGDClassifier": sgd_classifier,
     "floor": floor,
 }
+# Those that can train on a GPU.
+MOVABLE = ("textbook", "TensorDataset")
 
 
 def missing(name: str) -> bool:

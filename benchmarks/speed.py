@@ -4,8 +4,9 @@
 
 The contestants take turns, so that a machine that slows down slows them all. The table has the median of each one's
 turns, and every ratio is one of medians. With `--busy N` only the modes are measured, alone and beside N processes
-that never pause. With `--out DIR` the figures are also written as `speed.json` and drawn as `speed.png`, or written
-as `speed-busy.json`.
+that never pause. With `--device cuda` the modes, the textbook loop and the one over a `TensorDataset` use the GPU.
+With `--out DIR` the figures are also written as `speed.json` and drawn as `speed.png`, or written as
+`speed-busy.json` or `speed-cuda.json`.
 """
 
 import argparse
@@ -18,9 +19,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.peers import BATCH_SIZE, LR, PEERS, Epoch, missing, mode
+import torch
+
+from benchmarks.peers import BATCH_SIZE, LR, MOVABLE, PEERS, Epoch, missing, mode
 from benchmarks.report import parser, run, write
 from d2l_softmax import MODES, load_dataset
+from d2l_softmax.device import resolve_device
 
 # Seconds between turns, in which the threads of the last contestant, which wait busily for more, go to sleep.
 PAUSE = 0.3
@@ -87,12 +91,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, print the table and write it."""
     options = parser("speed", __doc__, 7, "the figures")
     options.add_argument("--busy", type=int, metavar="N", help="measure the modes alone and beside N busy processes")
+    options.add_argument("--device", default="cpu", help="cpu, which has the most peers, or cuda")
     return run(options, _measure, arguments)
 
 
 def _measure(options: argparse.Namespace) -> None:
     dataset = load_dataset("fashion-mnist", options.data_dir)
-    modes = {name: mode(name, dataset) for name in MODES}
+    device = resolve_device(options.device)
+    modes = {name: mode(name, dataset, device) for name in MODES}
     about = {"rounds": options.rounds, "batch_size": BATCH_SIZE, "lr": LR}
     print(f"seconds per epoch, training plus evaluation: median of {options.rounds} turns")
     if options.busy is not None:
@@ -109,7 +115,10 @@ def _measure(options: argparse.Namespace) -> None:
             write(options.out / "speed-busy.json", about | measured)
         return
     skipped = [name for name in PEERS if missing(name)]
-    peers = {name: make(dataset) for name, make in PEERS.items() if name not in skipped}
+    if device.type == "cpu":
+        peers = {name: make(dataset) for name, make in PEERS.items() if name not in skipped}
+    else:
+        peers, skipped = {name: PEERS[name](dataset, device) for name in MOVABLE}, []
     result = summary(interleaved(modes | peers, options.rounds)) | {"skipped": skipped} | about
     print(f"{'':15s} {'seconds':>8s}" + "".join(f"{'÷ ' + name:>12s}" for name in modes))
     for name, seconds in result["seconds"].items():
@@ -117,7 +126,10 @@ def _measure(options: argparse.Namespace) -> None:
         print(f"{name:15s} {seconds:8.3f}" + "".join("           –" if c is None else f"{c:11.2f}×" for c in cells))
     for name in skipped:
         print(f"{name:15s}  skipped: not installed (pip install -r requirements-bench.txt)")
-    if options.out is not None:
+    if options.out is not None and device.type != "cpu":
+        about = {"device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type}
+        write(options.out / f"speed-{device.type}.json", result | about)
+    elif options.out is not None:
         write(options.out / "speed.json", result)
         draw(result, options.out / "speed.png")
 

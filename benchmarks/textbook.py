@@ -14,10 +14,11 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
 
-def train_and_evaluate(net, loss, updater, train_loader, test_loader):
+def train_and_evaluate(net, loss, updater, train_loader, test_loader, device="cpu"):
     """One epoch, returning the mean train loss, the train accuracy and the test accuracy."""
     total, correct, count = 0.0, 0.0, 0
     for X, y in train_loader:
+        X, y = X.to(device), y.to(device)
         y_hat = net(X)
         batch_loss = loss(y_hat, y)
         updater.zero_grad()
@@ -29,6 +30,7 @@ def train_and_evaluate(net, loss, updater, train_loader, test_loader):
     right, seen = 0.0, 0
     with torch.no_grad():
         for X, y in test_loader:
+            X, y = X.to(device), y.to(device)
             right += float((net(X).argmax(dim=1) == y).sum())
             seen += len(y)
     return total / count, correct / count, right / seen

@@ -11,6 +11,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 
+
+def pytest_configure(config):
+    """Show the GPU to the tests that are for it alone: the others are of what every machine has."""
+    if config.option.markexpr != "cuda":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -34,4 +34,4 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 def checkpoint(folder: Path) -> dict:
     """What the checkpoint holds."""
-    return torch.load(folder / "checkpoint.pt", weights_only=True)
+    return torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)

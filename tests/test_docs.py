@@ -133,10 +133,14 @@ def test_the_published_runs_are_those_of_the_results():
     assert f"Of {len(published)} published figures, {reached} are reached and {better} is better here" in README
 
 
-def test_the_speeds_are_those_of_the_results():
-    seconds = RESULTS["speed"]["seconds"]
-    names = ("manual", "scratch", "concise", "textbook", "TensorDataset", "NumPy", "floor")
-    _, shown, ratios = table(PAGES["docs/results.md"], "one epoch with evaluation")
+@pytest.mark.parametrize(
+    ("result", "heading", "others"),
+    [("speed", "one epoch with evaluation", ("NumPy", "floor")), ("speed-cuda", "one epoch on the GPU", ())],
+)
+def test_the_speeds_are_those_of_the_results(result, heading, others):
+    seconds = RESULTS[result]["seconds"]
+    names = ("manual", "scratch", "concise", "textbook", "TensorDataset", *others)
+    _, shown, ratios = table(PAGES["docs/results.md"], heading)
     assert shown[1:] == [f"{seconds[name]:.3f}" for name in names]
     assert ratios[1:] == [f"{seconds['textbook'] / seconds[name]:.0f}×" for name in names]
 

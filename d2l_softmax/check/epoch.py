@@ -52,7 +52,7 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         for k, (X, y) in enumerate(self.data):
             self.seen()
-            torch.default_generator.manual_seed(k)  # the same dropout in both runs
+            torch.manual_seed(k)  # the same dropout in both runs
             yield (X.clone(), y.clone()) if torch.is_tensor(X) else (X.copy(), y.copy())
 
     def __len__(self) -> int:
@@ -164,8 +164,8 @@ def forward(t: Trial, weights: list[Tensor], k: int, train: bool) -> tuple[Tenso
                 write(a, value)
             if inner.module is not None:
                 inner.module.train(train)
-            torch.default_generator.manual_seed(k)
-            return log_p(t, output(inner.call("net", "X", X=batches.data[k][0]))).double(), y, inner.mine
+            torch.manual_seed(k)
+            return log_p(t, output(inner.call("net", "X", X=batches.data[k][0]))).cpu().double(), y, inner.mine
     W, *b = leaves = [w.clone().requires_grad_() for w in weights]
     Z = X @ (W if W.shape == t.W.shape else W.T) + sum(p.reshape(-1) for p in b)
     return Z.log_softmax(1), y, leaves

@@ -67,8 +67,8 @@ def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bo
             continue
         name = p.name.lower().strip("_").rstrip("0123456789_")
         role = next((role for role in left if name in ROLES[role]), None)
-        if len(parameters) == 1 and role == "n" and "n" not in order.split():
-            role = order.split()[0]  # the only argument, whatever its name
+        if not arguments and not waiting and role in ("n", "lr") and role not in order.split():
+            role = order.split()[0]  # the first argument, such as eta, the logits of statisticians
         if role is not None:
             arguments[p.name] = values[role]
             left.remove(role)
@@ -85,12 +85,13 @@ def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bo
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Print nothing during the block, and leave the process as it was."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    states, gpus = (random.getstate(), np.random.get_state()), torch.cuda.is_initialized()
     modes = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
     argv, path, folder = sys.argv[:], sys.path[:], os.getcwd()
     try:
         torch.set_num_threads(1)  # the data is small
         with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.random.fork_rng(range(torch.cuda.device_count() if gpus else 0)))
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
             stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
             stack.enter_context(np.errstate(all="ignore"))
@@ -98,7 +99,7 @@ def quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        random.setstate(states[0]), np.random.set_state(states[1]), torch.set_rng_state(states[2])
+        random.setstate(states[0]), np.random.set_state(states[1])
         torch.set_grad_enabled(modes[0]), torch.set_default_dtype(modes[1]), torch.set_num_threads(modes[2])
         sys.argv[:], sys.path[:] = argv, path
         os.chdir(folder)
@@ -167,6 +168,12 @@ class Learner:
         ]
         self.tensors = [(n, a) for names in [own, *held] for n, a in arrays(names) if torch.is_tensor(a)]
         self.words = words = {word for f in self.functions() for word in names_in(f.__code__)}
+        # Data are put where the learner's weights are.
+        on = [a.device for _, a in arrays([*self.pieces.values(), own.get("W"), own]) if torch.is_tensor(a)]
+        self.device = on[0] if on else torch.device("cpu")
+        used = {v.shape for k, v in own.items() if k in words and is_array(v)}
+        # What W was made of is not W.
+        self.unused = {k for k, v in own.items() if k not in words and is_array(v) and v.shape in used}
         kinds = {torch.is_tensor(a) for _, a in arrays([own.get("W"), own.get("w"), *self.pieces.values()])}
         self.numpy = kinds == {False} or (not kinds and bool({"np", "numpy"} & words) and "torch" not in words)
         learns = isinstance(self.pieces.get("net"), torch.nn.Module) or any(a.requires_grad for _, a in self.tensors)
@@ -245,6 +252,7 @@ class Learner:
         cells = [cell for f in self.functions() for cell in f.__closure__ or () if contents(cell) is not None]
         held = [contents(cell) for cell in cells]
         fresh = {key: clone(value, memo) for key, value in names.items()}
+        fresh |= {key: self.device for key in names if key.lower() in ROLES["device"]}
         box = {piece: clone(value, memo) for piece, value in self.pieces.items()}
         # A sandbox within this one copies these copies.
         outer, self.pieces = self.pieces, box

@@ -138,7 +138,8 @@ def weights(t: Trial) -> None:
     """W and b of the file are leaves that require a gradient."""
     if not t.autograd:
         return
-    mine = [(name, a) for name, a in t.learner.tensors if name.lower() in ROLES["W"] | ROLES["b"]]
+    names = ROLES["W"] | ROLES["b"]
+    mine = [(n, a) for n, a in t.learner.tensors if n.lower() in names and n not in t.learner.unused]
     for name, a in mine:
         if a.requires_grad and not a.is_leaf:
             raise Wrong(

@@ -50,7 +50,10 @@ class Packed(dict):
 class Options:
     """Command-line options as a learner's function gets them, `args`; those that are not known are 0."""
 
-    lr, epochs, batch_size, test_batch_size, log_interval, device = LR, 1, 4, 4, 10, "cpu"
+    lr, epochs, batch_size, test_batch_size, log_interval = LR, 1, 4, 4, 10
+
+    def __init__(self, device: torch.device):
+        self.device = device
 
     def __getattr__(self, name: str) -> int:
         return 0
@@ -71,7 +74,8 @@ def parts(value: Any) -> list[Tensor]:
     if isinstance(value, tuple) or (isinstance(value, list) and any(map(is_array, value))):
         return [part for item in value for part in parts(item)]
     with contextlib.suppress(Exception):
-        return [torch.as_tensor(value if torch.is_tensor(value) else np.asarray(value)).detach().double().clone()]
+        found = value.detach().cpu() if torch.is_tensor(value) else torch.as_tensor(np.asarray(value))
+        return [found.double().clone()]
     return []
 
 
@@ -139,7 +143,7 @@ class Trial:
     def own_weights(self) -> list[Any]:
         """The learner's own W and b as they are in the sandbox, the weights first; more, where there are layers."""
         net = self.box.get("net")
-        root = {k: v for k, v in self.learner.ns.items() if not k.startswith("_")}
+        root = {k: v for k, v in self.learner.ns.items() if not k.startswith("_") and k not in self.learner.unused}
         if self.module is not None or self.objects or isinstance(net, types.MethodType):
             root = net
         found = [(n.lower(), a) for n, a in arrays(root) if a.ndim and a.size != 1]
@@ -182,7 +186,8 @@ class Trial:
             value = value + self.learner.first_label
         if self.learner.numpy:
             return value.numpy().copy()
-        return value.to(self.dtype, copy=True) if value.dtype == torch.float64 else value.clone()
+        dtype = self.dtype if value.dtype == torch.float64 else value.dtype
+        return value.to(self.learner.device, dtype, copy=True)
 
     def arguments(self, piece: str, order: str, values: dict[str, Any]) -> tuple[Any, dict, bool]:
         """The function of a piece and its arguments."""
@@ -198,7 +203,8 @@ class Trial:
             "reg": self.facts.get("reg", 0.05),
             "dim": 1,
         }
-        sizes |= {"epochs": 1, "device": "cpu", "seed": 0, "n": len(self.y), "args": Options()}
+        device = self.learner.device
+        sizes |= {"epochs": 1, "device": device, "seed": 0, "n": len(self.y), "args": Options(device)}
         given = {k: self.give(v) for k, v in values.items()} | {k: v for k, v in sizes.items() if k not in values}
         return f, *bind(f, given, order)
 
@@ -377,7 +383,7 @@ class Trial:
                 "no gradient flows through it: .detach(), .data, .item() or torch.tensor(...) cut it off", CUTS
             )
         weighting = self.weighting if want.ndim == 2 else torch.ones_like(want)
-        (raw.reshape(want.shape) * weighting).sum().backward()
+        (raw.reshape(want.shape) * weighting.to(raw.device)).sum().backward()
         (want * weighting).sum().backward()
         if not close(first(leaf.grad), theirs.grad, 2e-3):
             raise Wrong(

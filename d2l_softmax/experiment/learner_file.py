@@ -66,6 +66,8 @@ def build(path, num_inputs, num_outputs, *, lr, momentum=0.0, weight_decay=0.0, 
     parameters = list(net.parameters()) if isinstance(net, nn.Module) else [file.ns.get("W"), file.ns.get("b")]
     if len(parameters) != 2 or not all(isinstance(p, Tensor) and p.is_leaf for p in parameters):
         raise UserError(f"{path} has no W and b, or no net of one linear layer: run `python check.py {path}`")
+    for p in parameters:
+        p.data = p.data.to(device)  # torch.normal draws on the CPU whatever the default
     W, b = (p.detach() for p in parameters)
     W, b = W.T if W.shape[0] == num_outputs else W, b.flatten()
     if W.shape != (num_inputs, num_outputs) or b.shape != (num_outputs,):
