@@ -54,8 +54,8 @@ def resolve_device(name: str) -> torch.device:
 def threads(device: torch.device, work: int) -> Iterator[None]:
     """Compute on one thread in this block where a step is small, and on PyTorch's own number of threads otherwise.
 
-    The number is restored afterwards. The results are the same to the last bit. Where the environment sets
-    `OMP_NUM_THREADS` or `MKL_NUM_THREADS`, and on a GPU, the number stays as it is.
+    The number is restored afterwards. Where the environment sets `OMP_NUM_THREADS` or `MKL_NUM_THREADS`, and on a
+    GPU, it stays as it is. On some processors the last bits of a matrix product depend on it.
 
     Args:
         device: where the steps are computed.

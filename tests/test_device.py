@@ -5,7 +5,6 @@ import contextlib
 import pytest
 import torch
 
-from d2l_softmax import MODES, BatchIterator, train_epoch
 from d2l_softmax.device import SMALL_STEP, resolve_device, threads, try_gpu
 from d2l_softmax.errors import UserError
 
@@ -89,17 +88,3 @@ def test_small_steps_have_one_thread_and_the_number_is_restored(
         found = torch.get_num_threads()
         raise KeyboardInterrupt
     assert (found, torch.get_num_threads()) == (expected, 3)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_an_epoch_has_the_same_bits_with_one_thread_and_with_more(three_threads, mode):
-    cpu, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (3000, 1, 28, 28), generator=generator, dtype=torch.uint8)
-    found = []
-    for count in (3, 1):
-        torch.set_num_threads(count)
-        learner = MODES[mode](784, 10, lr=0.1, generator=generator.manual_seed(1), device=cpu)
-        batches = BatchIterator(images, torch.arange(3000) % 10, 256, seed=2, device=cpu)
-        train_epoch(learner.net, batches, learner.loss, learner.updater, learner.backward)
-        found.append([learner.W.tolist(), learner.b.tolist()])
-    assert found[0] == found[1]
