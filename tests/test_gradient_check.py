@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from d2l_softmax.gradient_check import gradient_check
-from d2l_softmax.manual import CrossEntropy, Flatten, Linear, MSELoss, Softmax
+from d2l_softmax.manual import CrossEntropy, Flatten, Linear
 
 LABELS = torch.tensor([0, 3, 1])
 # What the differences themselves leave of an error is some 1e-10.
@@ -35,13 +35,10 @@ def spoil(cls, which="input", factor=1.001):
 @pytest.mark.parametrize(
     ("model", "criterion", "shape", "tensor"),
     [
-        (spoil(Flatten)(), None, (3, 2, 3), "input"),
-        (spoil(Softmax)(), None, (3, 4), "input"),
         (linear(spoil(Linear)), None, (3, 6), "input"),
         (linear(spoil(Linear, "W")), None, (3, 6), "parameter 0"),
         (linear(spoil(Linear, "b")), None, (3, 6), "parameter 1"),
         (linear(), spoil(CrossEntropy)(), (3, 6), None),
-        (linear(), spoil(MSELoss)(), (3, 6), None),
     ],
 )
 def test_a_wrong_derivative_is_caught(model, criterion, shape, tensor):

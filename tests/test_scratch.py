@@ -19,15 +19,9 @@ def test_cross_entropy_of_probabilities_is_the_books_example():
     assert_close(losses, torch.tensor([2.3026, 0.6931]), atol=5e-5, rtol=0)
 
 
-def test_parameters_depend_on_the_seed_only_and_each_classs_weights_are_contiguous():
-    def draw(seed):
-        return scratch.init_params(784, 10, generator=torch.Generator().manual_seed(seed), device=torch.device("cpu"))
-
-    W, b = draw(3)
-    assert (W.shape, b.shape) == ((784, 10), (10,))
+def test_parameters_are_leaves_and_each_classs_weights_are_contiguous():
+    W, b = scratch.init_params(784, 10, device=torch.device("cpu"))
     assert all(p.requires_grad and p.is_leaf for p in (W, b))
-    assert torch.equal(W, draw(3)[0])
-    assert not torch.equal(W, draw(4)[0])
     assert W.T.is_contiguous()
     (torch.randn(5, 784) @ W).sum().backward()
     assert W.grad.T.is_contiguous()
