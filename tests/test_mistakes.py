@@ -3,15 +3,14 @@
 The right lines of a section stand in a program at the end of the page; the wrong ones are put in their place.
 """
 
-import gzip
 import re
 import textwrap
 from itertools import product
 
-import numpy as np
 import pytest
 import torch
 
+from d2l_softmax import load_dataset
 from tests.conftest import ROOT
 
 PAGES = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("mistakes.md", "mistakes.zh-CN.md")]
@@ -61,13 +60,9 @@ def train(program, data, size=256, scale=" / 255", **values):
 @pytest.fixture(scope="module")
 def data(real_data):
     """The first 2,000 training and 1,000 test images of Fashion-MNIST, and their labels."""
-
-    def read(name, header, *shape):
-        content = gzip.decompress((real_data / "FashionMNIST" / "raw" / f"{name}-ubyte.gz").read_bytes())
-        return torch.from_numpy(np.frombuffer(content, np.uint8, np.prod(shape), header).reshape(shape).astype(int))
-
-    counts = {"train": 2000, "t10k": 1000}.items()
-    return [(read(f"{k}-images-idx3", 16, n, 1, 28, 28).float(), read(f"{k}-labels-idx1", 8, n)) for k, n in counts]
+    whole = load_dataset("fashion-mnist", real_data)
+    train, test = (whole.train_images, whole.train_labels, 2000), (whole.test_images, whole.test_labels, 1000)
+    return [(images[:n].float(), labels[:n]) for images, labels, n in (train, test)]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -33,7 +33,7 @@ class Operations(TorchDispatchMode):
 
 def test_02_the_seed_comes_first(tmp_path):
     def weights(name, seed):
-        assert runs.train(tmp_path, name, "--seed", seed) == 0
+        assert runs.train(tmp_path, name, "--seed", seed, "--lr", 1e-20) == 0  # the weights stay as they are drawn
         return runs.checkpoint(tmp_path / name)["W"]
 
     torch.rand(7)
