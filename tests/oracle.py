@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 
-def train(W, b, batches, epochs=1, **rates):
+def train(W, b, batches, epochs=1, loss=F.cross_entropy, **rates):
     """A linear layer trained by `torch.optim.SGD` from these weights, and mean loss and accuracy of each epoch."""
     linear, results = nn.Linear(*W.shape, dtype=W.dtype), []
     linear.weight.data.copy_(W.T)
@@ -16,9 +16,9 @@ def train(W, b, batches, epochs=1, **rates):
         for X, y in batches:
             logits = linear(X.flatten(1))
             sgd.zero_grad()
-            F.cross_entropy(logits, y).backward()
+            loss(logits, y).backward()
             sgd.step()
-            losses.append(F.cross_entropy(logits, y, reduction="none"))
+            losses.append(loss(logits, y, reduction="none"))
             right.append(logits.argmax(dim=1) == y)
         results.append((torch.cat(losses).mean().item(), torch.cat(right).double().mean().item()))
     return linear, results

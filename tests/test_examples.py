@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import nn
 
 import d2l_softmax
-from d2l_softmax import load_dataset, scratch
+from d2l_softmax import BatchIterator, load_dataset, scratch
 from d2l_softmax.initialisers import uniform
 from d2l_softmax.record import pictures
 from examples import line_fit
-from tests import notebook
+from tests import notebook, oracle
 
 
 def test_the_line_fit_is_gradient_descent():
@@ -37,6 +37,12 @@ def test_examples_run_as_programs(name, lines, capsys, monkeypatch):
     assert len(printed) == lines
     # Every hand-derived gradient is that of the differences.
     assert all(float(re.search(r"[\d.]+e-\d+", line)[0]) < 1e-7 for line in printed if name == "gradient_check")
+
+
+def batches_of(data):
+    """The training images in the order of the examples."""
+    place = {"divisor": data.max_value, "device": torch.device("cpu")}
+    return BatchIterator(data.train_images, data.train_labels, 256, seed=326, **place)
 
 
 def figures_of_pytorch(name, data_dir):
@@ -68,15 +74,9 @@ def figures_of_pytorch(name, data_dir):
     yield from step(images[i : i + 1], labels[i : i + 1])
     yield from (1000, *torch.tensor(each).median(dim=0).values.tolist())
     yield from step(images[:256], labels[:256])
-    order = torch.randperm(len(data.train_labels), generator=torch.Generator().manual_seed(326))
-    for test in (True, False, True):
-        if test:
-            logits = net(data.test_images.flatten(1) / data.max_value)
-            yield F.cross_entropy(logits, data.test_labels).item()
-            yield (logits.argmax(dim=1) == data.test_labels).double().mean().item()
-        else:
-            for batch in order.split(256):
-                step(data.train_images[batch].flatten(1) / data.max_value, data.train_labels[batch])
+    trained, _ = oracle.train(net.weight.T, net.bias, batches_of(data), lr=0.1)
+    for linear in (net, trained):
+        yield from oracle.evaluate(linear.weight.T, linear.bias, data.test_images, data.test_labels, data.max_value)
 
 
 def assert_figures_are_pytorchs(text, name, data_dir="data"):
@@ -97,19 +97,14 @@ def test_the_lesson_of_one_sample_is_right_on_digits(tmp_path, monkeypatch, caps
 
 def accuracies_of_pytorch(data):
     """The test accuracies that the chapter prints, from PyTorch's own pieces: with softmax twice, and once."""
-    images, test_images = (part.flatten(1) / data.max_value for part in (data.train_images, data.test_images))
-    for last in (nn.Softmax(dim=1), nn.Identity()):
-        linear, seeds = nn.Linear(data.num_inputs, 10), torch.Generator().manual_seed(326)
-        nn.init.normal_(linear.weight, 0, 0.01, generator=seeds)
-        nn.init.zeros_(linear.bias)
-        net, order = nn.Sequential(linear, last), torch.Generator().manual_seed(326)
-        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-        for _ in range(5):
-            for batch in torch.randperm(len(images), generator=order).split(256):
-                optimizer.zero_grad()
-                F.cross_entropy(net(images[batch]), data.train_labels[batch]).backward()
-                optimizer.step()
-        yield (net(test_images).argmax(dim=1) == data.test_labels).double().mean().item()
+
+    def of_softmax_twice(logits, y, **reduction):
+        return F.cross_entropy(logits.softmax(dim=1), y, **reduction)
+
+    rows = torch.empty(10, data.num_inputs).normal_(0, 0.01, generator=torch.Generator().manual_seed(326))
+    for loss in (of_softmax_twice, F.cross_entropy):
+        linear, _ = oracle.train(rows.T, torch.zeros(10), batches_of(data), 5, loss, lr=0.1)
+        yield oracle.evaluate(linear.weight.T, linear.bias, data.test_images, data.test_labels, data.max_value)[1]
 
 
 def assert_the_chapter_is_right(text, data):

@@ -127,25 +127,16 @@ def test_a_taken_name_is_refused_and_the_run_left_alone(train, tmp_path, capsys)
     assert snapshot(tmp_path / "run") == before
 
 
-@pytest.mark.parametrize(
-    ("kind", "names"),
-    [
-        ([], ["config.json", "metrics.csv", "checkpoint.pt", "samples.png"]),
-        (["--lr", "0.1", "0.2"], ["config.json", "lr=0.1", "sweep.csv"]),
-        (["--mode", "compare", "--modes", "scratch,manual"], ["config.json", "scratch", "drift.csv"]),
-    ],
-)
-def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch, kind, names):
+def test_a_full_disk_is_one_line(tmp_path, capsys, monkeypatch):
     def replace(source, target, original=os.replace):
-        if name in target.parts:
+        if target.name == name:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
         original(source, target)
 
     monkeypatch.setattr(os, "replace", replace)
-    for number, name in enumerate(names):
-        assert runs.train(tmp_path, f"run{number}", *kind, figures=name.endswith("png")) == 2
-        error = capsys.readouterr().err
-        assert re.fullmatch(rf".*: error: cannot read or write {tmp_path}/run{number}/.*: No space .*\n", error)
+    for name in ("config.json", "metrics.csv", "checkpoint.pt", "samples.png"):
+        assert runs.train(tmp_path, f"no {name}", figures=name == "samples.png") == 2
+        assert f": error: cannot read or write {tmp_path}/no {name}/{name}: No space" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_not_finite_names_the_epoch_and_suggests_a_smaller_rate(train, capsys):
@@ -174,10 +165,9 @@ def test_a_run_that_should_go_on_or_be_slower_ends_with_one_line_of_advice(train
     assert [advice in line for line in advised] == [True] * bool(advice)
 
 
-def test_help_shows_groups_and_defaults():
+def test_help_shows_the_defaults_of_the_options_that_have_one():
     text = parser().format_help()
-    for words in ("what to train", "on which data", "where and how", "default: 0.1", "default: 326", "default: 256"):
-        assert words in text
+    assert "default: 326" in text
     assert "None" not in text
 
 

@@ -86,7 +86,6 @@ FAULTS = {
     "only in test": (lambda f: make_images(f / "test", {"ox": 1}), "test has the class ox, but .*train has not"),
     "empty class": (lambda f: (f / "train" / "ox").mkdir(), "train/ox, the folder .* has no images; it has nothing"),
     "no test": (lambda f: shutil.rmtree(f / "test"), "no data set in .*, directly or in train/ and .*; it has train"),
-    "validation": (lambda f: (f / "test").rename(f / "val"), "no data set in .*; it has train, val"),
     "flat": (lambda f: [shutil.rmtree(f / part / name) for part in ("train", "test") for name in CLASSES], "no data"),
     "one image": (lambda f: [shutil.rmtree(f), make_images(f, {"a": 1, "b": 9})], "pets has a class of one image"),
     "no classes": (lambda f: [shutil.rmtree(f), make_images(f.parent, {"pets": 3})], "no data set in .*0.png, 1.JPG"),

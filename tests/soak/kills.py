@@ -44,13 +44,6 @@ def outcome(folder: Path) -> dict:
     return found
 
 
-def compare(what: str, folder: Path, expected: dict) -> None:
-    """Raise an `AssertionError` that names what differs from the expected outcome."""
-    found = outcome(folder)
-    different = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
-    assert not different, f"other than the unbroken run: {' '.join(different)}\n{what}"
-
-
 class Kills:
     """Attacks one run after the other; the cases count kills, by phase."""
 
@@ -64,7 +57,9 @@ class Kills:
             self.expected[mode] = outcome(self.root / mode)
         log = _train(folder / "run", mode, chance, MOST_KILLS)
         counts.update(log)
-        compare(f"{mode}, killed in {', '.join(log)}", folder / "run", self.expected[mode])
+        found, expected = outcome(folder / "run"), self.expected[mode]
+        different = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
+        assert not different, f"{mode}, killed in {', '.join(log)}, has another {', '.join(different)}"
 
 
 def _train(run: Path, mode: str, chance: random.Random, kills: int) -> list[str]:
