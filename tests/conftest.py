@@ -1,5 +1,6 @@
 """What tests share."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+
+from tests import runs
 
 
 def pytest_configure(config):
@@ -25,6 +28,12 @@ ROOT = Path(__file__).resolve().parent.parent
 def called_as_train(monkeypatch):
     """Let messages name the command as a user calls it, not pytest."""
     monkeypatch.setattr(sys, "argv", ["train.py"])
+
+
+@pytest.fixture
+def train(tmp_path):
+    """A function that trains as `runs.train` does, in a folder of `tmp_path`, and returns the exit status."""
+    return functools.partial(runs.train, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,10 @@ def train(W, b, batches, epochs=1, loss=F.cross_entropy, **rates):
         losses, right = [], []
         for X, y in batches:
             logits = linear(X.flatten(1))
-            sgd.zero_grad()
-            loss(logits, y).backward()
-            sgd.step()
             losses.append(loss(logits, y, reduction="none"))
+            sgd.zero_grad()
+            losses[-1].mean().backward()
+            sgd.step()
             right.append(logits.argmax(dim=1) == y)
         results.append((torch.cat(losses).mean().item(), torch.cat(right).double().mean().item()))
     return linear, results

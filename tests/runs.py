@@ -10,9 +10,10 @@ from d2l_softmax.commands.train import main
 
 
 def train(logdir: Path, name: str, *arguments: object, figures: bool = False) -> int:
-    """Train two epochs on the digits in a folder of that name, unless the arguments say otherwise."""
-    fixed = ["--dataset", "digits", "--epochs", "2", "--logdir", logdir, "--run-name", name]
-    return main(list(map(str, [*fixed, *arguments, *([] if figures else ["--no-figures"])])))
+    """Train two epochs on the digits in a folder of that name, unless the arguments say otherwise; they are split."""
+    words = [word for words in arguments for word in (words.split() if isinstance(words, str) else [str(words)])]
+    fixed = ["--dataset", "digits", "--epochs", "2", "--logdir", str(logdir), "--run-name", name]
+    return main([*fixed, *words, *([] if figures else ["--no-figures"])])
 
 
 def rows(folder: Path, name: str = "metrics.csv") -> list[dict[str, str]]:

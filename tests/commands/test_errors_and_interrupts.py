@@ -15,11 +15,6 @@ from tests.conftest import ROOT
 from tests.processes import PATIENCE
 
 
-@pytest.fixture(autouse=True)
-def called_as_name(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["bin/name"])
-
-
 def mistake():
     raise UserError("no such\nfile")
 
@@ -31,14 +26,14 @@ TOO_LARGE = "there is too little memory for images, batches or weights of this s
     ("command", "status", "said"),
     [
         (lambda: 1, 1, ""),
-        (mistake, 2, "name: error: no such file\n"),
-        (lambda: Parser().parse_args(["--x"]), 2, "name: error: unrecognized arguments: --x (see --help)\n"),
-        (lambda: torch.empty(2**60), 2, f"name: error: {TOO_LARGE}\n"),
-        (lambda: Path("missing").stat(), 2, "name: error: cannot read or write missing: No such file or directory\n"),
-        (lambda: "\udcff".encode(), 2, "name: error: a name is not text in UTF-8: '\\udcff'\n"),
-        (lambda: signal.raise_signal(signal.SIGINT), 130, "name: interrupted\n"),
-        (lambda: signal.raise_signal(signal.SIGTERM), 130, "name: interrupted\n"),
-        (lambda: interrupted("to go on: again"), 130, "name: interrupted; to go on: again\n"),
+        (mistake, 2, "train.py: error: no such file\n"),
+        (lambda: Parser().parse_args(["--x"]), 2, "train.py: error: unrecognized arguments: --x (see --help)\n"),
+        (lambda: torch.empty(2**60), 2, f"train.py: error: {TOO_LARGE}\n"),
+        (lambda: Path("gone").stat(), 2, "train.py: error: cannot read or write gone: No such file or directory\n"),
+        (lambda: "\udcff".encode(), 2, "train.py: error: a name is not text in UTF-8: '\\udcff'\n"),
+        (lambda: signal.raise_signal(signal.SIGINT), 130, "train.py: interrupted\n"),
+        (lambda: signal.raise_signal(signal.SIGTERM), 130, "train.py: interrupted\n"),
+        (lambda: interrupted("to go on: again"), 130, "train.py: interrupted; to go on: again\n"),
     ],
 )
 def test_the_status_and_one_line_say_what_happened(command, status, said, capsys):

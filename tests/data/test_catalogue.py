@@ -15,8 +15,7 @@ from filelock import FileLock
 
 from d2l_softmax.data.catalogue import SOURCES, DataUnavailableError, find_or_download
 from tests.idx_files import STEMS, TEST_IMAGES, TEST_LABELS, make_folder, snapshot
-
-LONG = 300  # seconds after which a test gives up waiting
+from tests.processes import PATIENCE
 
 # How each mirror answers a request for a file, and what is said of it if it fails.
 MIRRORS = {
@@ -32,7 +31,7 @@ MIRRORS = {
 
 
 class Request(BaseHTTPRequestHandler):
-    timeout = LONG
+    timeout = PATIENCE
 
     def do_GET(self):
         _, mirror, name = self.path.split("/")
@@ -60,7 +59,7 @@ class Mirrors(ThreadingHTTPServer):
         """Let these be the mirrors of Fashion-MNIST."""
         self.monkeypatch.setitem(SOURCES, "fashion-mnist", SOURCES["fashion-mnist"]._replace(mirror=self.url(first)))
         self.monkeypatch.setattr(torchvision.datasets.FashionMNIST, "mirrors", [self.url(second)])
-        self.monkeypatch.setattr("d2l_softmax.data.catalogue.TIMEOUT", 1.4 if first == "stalls" else LONG)
+        self.monkeypatch.setattr("d2l_softmax.data.catalogue.TIMEOUT", 1.4 if first == "stalls" else PATIENCE)
 
 
 @pytest.fixture

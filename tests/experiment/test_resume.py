@@ -105,10 +105,6 @@ def test_a_contradicting_setting_is_refused_by_name_and_the_same_one_is_not(tmp_
     assert "--epochs 2 contradicts" in one_error(capsys)
 
 
-def contents(folder):
-    return {path: content for path, (_, content) in snapshot(folder).items() if not path.endswith(".lock")}
-
-
 class Code:
     def __reduce__(self):
         return Path.touch, (Path("it-was-run"),)
@@ -145,18 +141,17 @@ def test_a_run_with_a_foreign_file_is_refused_and_nothing_in_it_is_run(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(whole("scratch"), run)
     (run / name).write_bytes(change((run / name).read_bytes(), whole("scratch")))
-    before, _ = contents(tmp_path), capsys.readouterr()
+    before, _ = snapshot(tmp_path), capsys.readouterr()
     assert resume(run, 9) == 2
     error = one_error(capsys)
     assert str(run / name) in error
     assert said in error
-    assert contents(tmp_path) == before
+    assert snapshot(tmp_path) == before
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path, capsys):
-    for folder, said in ((tmp_path / "gone", "there is no such folder"), (tmp_path, "holds no run")):
-        assert resume(folder, 9) == 2
-        assert said in one_error(capsys)
+    assert resume(tmp_path, 9) == 2
+    assert "holds no run" in one_error(capsys)
 
 
 def test_data_may_move_but_not_change(tmp_path, monkeypatch, capsys):
