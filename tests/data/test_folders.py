@@ -86,7 +86,6 @@ FAULTS = {
     "only in test": (lambda f: make_images(f / "test", {"ox": 1}), "test has the class ox, but .*train has not"),
     "empty class": (lambda f: (f / "train" / "ox").mkdir(), "train/ox, the folder .* has no images; it has nothing"),
     "no test": (lambda f: shutil.rmtree(f / "test"), "no data set in .*, directly or in train/ and .*; it has train"),
-    "flat": (lambda f: [shutil.rmtree(f / part / name) for part in ("train", "test") for name in CLASSES], "no data"),
     "one image": (lambda f: [shutil.rmtree(f), make_images(f, {"a": 1, "b": 9})], "pets has a class of one image"),
     "no classes": (lambda f: [shutil.rmtree(f), make_images(f.parent, {"pets": 3})], "no data set in .*0.png, 1.JPG"),
 }
@@ -143,11 +142,10 @@ def test_what_is_looked_for_and_what_is_there_are_said(tmp_path):
         load_dataset(str(tmp_path))
 
 
-@pytest.mark.parametrize(("first", "said"), [(1, "no label 0: "), (100, "no label 0, 1, 2, .*, 99: ")])
-def test_labels_that_leave_a_class_empty_are_said(tmp_path, first, said):
+def test_labels_that_leave_a_class_empty_are_said(tmp_path):
     make_folder(tmp_path, 9, 6, 3, 4, gz=False)
-    write_idx(tmp_path / STEMS[1], np.arange(first, first + 9))
-    with pytest.warns(UserWarning, match=f"{STEMS[1]} has {said}"):
+    write_idx(tmp_path / STEMS[1], np.arange(3, 12))
+    with pytest.warns(UserWarning, match=f"{STEMS[1]} has no label 0, 1, 2: "):
         load_dataset(str(tmp_path))
 
 

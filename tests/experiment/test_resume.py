@@ -68,9 +68,7 @@ def test_a_resumed_run_ends_like_one_never_stopped(tmp_path, whole, mode, lost):
         ("os.replace", 4, signal.SIGINT),  # of the second checkpoint
     ],
 )
-def test_ctrl_c_and_sigterm_say_how_to_go_on_to_the_same_bits(
-    tmp_path, whole, capsys, monkeypatch, place, count, signum
-):
+def test_an_interrupt_says_how_to_go_on_to_the_same_bits(tmp_path, whole, capsys, monkeypatch, place, count, signum):
     run, calls, original = tmp_path / "my run", [], pkgutil.resolve_name(place)
 
     def interrupted(*arguments):
@@ -133,9 +131,7 @@ SPOILT = [
 
 
 @pytest.mark.parametrize(("name", "change", "said"), SPOILT)
-def test_a_run_with_a_foreign_file_is_refused_and_nothing_in_it_is_run(
-    tmp_path, whole, capsys, monkeypatch, name, change, said
-):
+def test_a_foreign_file_is_refused_and_nothing_in_it_is_run(tmp_path, whole, capsys, monkeypatch, name, change, said):
     whole("manual")
     run = tmp_path / "run"
     monkeypatch.chdir(tmp_path)
