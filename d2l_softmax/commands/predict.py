@@ -1,7 +1,6 @@
 """The command `predict.py`: the class of images, and its probability."""
 
 import argparse
-import os
 from pathlib import Path
 
 from d2l_softmax.commands.errors_and_interrupts import Parser, program, run_command
@@ -14,19 +13,20 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     parser = Parser(
         prog=program(),
-        usage="%(prog)s [RUN] [IMAGE|FOLDER …] [options]",
         description="Print the class that a trained run gives each image, and its probability, and draw the images "
         f"in RUN/{FIGURE}. Without an image, the first {COUNT} test images of the run's data set are classified and "
         "compared with the truth.",
         allow_abbrev=False,
     )
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
     parser.add_argument(
-        "paths",
+        "images",
         nargs="*",
-        type=_path,
-        metavar="RUN, IMAGE",
-        help="a run's folder (default: the newest run in --logdir), then images, of any format that Pillow reads, or "
-        "folders of them; they are made grey and scaled to the size of the training images",
+        default=[],
+        type=Path,
+        metavar="IMAGE|FOLDER",
+        help="images, of any format that Pillow reads, or folders of them; they are made grey and scaled to the size "
+        "of the training images",
     )
     parser.add_argument(
         "--invert",
@@ -37,9 +37,6 @@ def parser() -> argparse.ArgumentParser:
         "--data-dir",
         metavar="DIR",
         help="where the data set, or your own folder of data, is now (default: where it was for training)",
-    )
-    parser.add_argument(
-        "--logdir", type=_path, metavar="DIR", help="the folder of all runs, where RUN is not named (default: runs)"
     )
     return parser
 
@@ -53,24 +50,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    # The first path is an image only if there is such a file.
-    run_given, images = None, options.paths
-    if images and os.path.isdir(images[0]):
-        run_given, *images = images
-    elif images and not os.path.exists(images[0]):
-        raise UserError(f"there is no run or image '{images[0]}': name the folder of a run, or images")
+    images = options.images
+    if not options.run.is_dir():
+        raise UserError(f"there is no such run: {options.run}; name the folder of a run, then your images")
     if options.invert and not images:
         raise UserError("--invert is for images, but none is named; test images are what the run was trained on")
     if options.data_dir is not None and images:
         raise UserError("--data-dir is for the test images of the run's data set, but other images are named")
-    if options.logdir is not None and run_given:
-        raise UserError(f"--logdir is for the newest run in it, but {run_given} is named")
     # Imported once the arguments are known to be right: --help and mistakes need not wait for it.
     from d2l_softmax.experiment import classifier
     from d2l_softmax.record import pictures
 
-    folder = run_given or classifier.newest_run(options.logdir or Path("runs"))
-    run = classifier.load_classifier(folder, options.data_dir)
+    run = classifier.load_classifier(options.run, options.data_dir)
     classes = run.data["classes"]
     title = f"{run.folder}, after epoch {len(run.state['history'])}"
     if images:
@@ -88,7 +79,3 @@ def _predict(options: argparse.Namespace) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print(f"{title}\n", *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows), sep="\n")
     return 0
-
-
-def _path(text: str) -> Path:
-    return Path(os.path.expanduser(text))

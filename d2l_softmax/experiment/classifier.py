@@ -40,19 +40,6 @@ class Classifier(NamedTuple):
         return probabilities
 
 
-def newest_run(logdir: Path) -> Path:
-    """The run below `logdir`, or within a comparison or a sweep there, that was started or resumed last.
-
-    Raises:
-        UserError: there is no run that has a checkpoint.
-    """
-    configs = [path for pattern in (f"*/{CONFIG}", f"*/*/{CONFIG}") for path in logdir.glob(pattern)]
-    configs = [path for path in configs if (path.parent / checkpoint.CHECKPOINT).exists()]
-    if not configs:
-        raise UserError(f"there is no run with a checkpoint in '{logdir}': name a run, or a folder with --logdir")
-    return max(configs, key=lambda path: path.stat().st_mtime_ns).parent
-
-
 def load_classifier(folder: Path, data_dir: str | None = None) -> Classifier:
     """Read a run's checkpoint; `data_dir` is where its data are now, if they have moved.
 

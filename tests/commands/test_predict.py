@@ -201,19 +201,10 @@ def test_a_folder_of_images(tmp_path, runs, predict):
     assert len({tuple(row[1:]) for row in rows(out)}) == 1
 
 
-def test_the_newest_run_is_taken(tmp_path, copy, predict, monkeypatch):
-    save(GREY, tmp_path / "image.png")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert "no run with a checkpoint in 'runs'" in predict("image.png", status=2)
-    made = [copy("own", f"runs/{name}") for name in ("old", "compare/scratch", "newest", "unfinished", "a/b/deep")]
-    for i, run in enumerate(made):
-        os.utime(run / "config.json", (10**9 + i, 10**9 + i))
-    (made[3] / "checkpoint.pt").unlink()
-    assert "no checkpoint" in predict(made[3], "image.png", status=2)
-    assert predict("image.png").startswith(str(Path("runs/newest")))
-    os.utime(made[1] / "config.json")
-    assert predict("--logdir", "~/runs", "~/image.png").startswith(str(made[1]))
+def test_a_run_without_a_checkpoint_is_refused(copy, predict):
+    run = copy("own")
+    (run / "checkpoint.pt").unlink()
+    assert f"{run} has no checkpoint" in predict(run, status=2)
 
 
 @pytest.mark.parametrize(
@@ -231,8 +222,9 @@ def test_a_bad_image_among_good_ones_is_named_and_nothing_is_printed(tmp_path, r
         ("run missing.png", "cannot read missing.png: No such file"),
         ("run --invert", "--invert is for images"),
         ("run good.png --data-dir .", "--data-dir is for the test images"),
-        ("run --logdir .", "--logdir is for the newest run"),
-        ("missing good.png", "no run or image 'missing'"),
+        ("", "required: RUN (see"),
+        ("missing good.png", "no such run: missing"),
+        ("good.png", "no such run: good.png"),
     ],
 )
 def test_a_mistake_is_named_and_nothing_is_written(tmp_path, copy, predict, monkeypatch, arguments, said):

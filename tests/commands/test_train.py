@@ -79,7 +79,7 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path, capsys, arguments):
 
 
 @pytest.mark.parametrize(
-    ("name", "mistakes"), [("train", WRONG), ("predict", ["--magic", "missing", "--invert", "--logdir x ."])]
+    ("name", "mistakes"), [("train", WRONG), ("predict", ["", "--magic .", "missing", "--invert ."])]
 )
 def test_help_and_mistakes_do_not_wait_for_pytorch(name, mistakes):
     code = f"from d2l_softmax.commands.{name} import main"

@@ -91,7 +91,7 @@ class Commands:
         if name == "predict.py":
             arguments = chance.choice([["run"], ["run", "image.png"], chance.choices(GOOD + BAD, k=2)])
         options = self.options[name]
-        for option in chance.sample(list(options), chance.choice([0, 1, 1, 2, 3])):
+        for option in chance.sample(list(options), min(len(options), chance.choice([0, 1, 1, 2, 3]))):
             values = OWN.get(option) or chance.choice([GOOD, GOOD + BAD])
             count = chance.choice([1, 1, 1, 2, 0]) if options[option] else 0
             arguments = [*arguments, option, *chance.choices(values, k=count)]
