@@ -23,7 +23,7 @@ from d2l_softmax.experiment.run import Run, build_learner, data_and_device
 from d2l_softmax.experiment.settings import COMPARE, Settings
 from d2l_softmax.record.console import EpochTable
 from d2l_softmax.record.run_folder import append_csv, create_run_folder, write_config, write_csv
-from d2l_softmax.record.tensorboard import event_writer, write_charts
+from d2l_softmax.record.tensorboard import event_writer
 from d2l_softmax.training import Learner, train_epoch
 
 # Units of rounding that modes may differ by in two steps; those that are right stay 50 to 400 times below.
@@ -35,8 +35,7 @@ STEP_IMAGES = (97, 60)
 # What TensorBoard's Text says of every comparison.
 HOW_TO_READ = (
     "The curves of modes that take the same steps coincide: they are one algorithm, and that is the result. "
-    "Smoothing bends the curves: set it to 0. Custom Scalars has train and test of all modes in one chart. "
-    "`differences` is how far the modes have drifted apart by rounding."
+    "Smoothing bends the curves: set it to 0. `differences` is how far the modes have drifted apart by rounding."
 )
 
 
@@ -126,7 +125,6 @@ def compare(settings: list[Settings]) -> Comparison:
         for run, member in zip(runs, members, strict=True):
             stack.enter_context(run.recording(folder / member))
         writer = stack.enter_context(event_writer(folder / "differences"))
-        write_charts(writer, dataset.name)
         try:
             _train(runs, comparison, writer)
         except KeyboardInterrupt:

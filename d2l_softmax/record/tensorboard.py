@@ -50,9 +50,3 @@ def write_hparams(writer: SummaryWriter, values: dict[str, float], validation: b
     # The first is what one chooses by.
     for summary in hparams(values, {f"{kind}/{split}": 0.0 for kind in ("accuracy", "loss") for split in splits}):
         writer._get_file_writer().add_summary(summary)
-
-
-def write_charts(writer: SummaryWriter, title: str) -> None:
-    """Give Custom Scalars a chart of all losses and one of all accuracies, of every split and run."""
-    kinds = ("loss", "accuracy")
-    writer.add_custom_scalars({title: {kind: ["Multiline", [f"^{kind}/"]] for kind in kinds}})

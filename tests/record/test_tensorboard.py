@@ -154,15 +154,6 @@ def test_hparams_have_the_settings_and_the_final_figures(ask, logdir):
             assert values["loss/train"] == pytest.approx(float(row["train_loss"]))
 
 
-def test_the_modes_share_a_chart_for_the_losses_and_one_for_the_accuracies(ask):
-    (category,) = ask("plugin/custom_scalars/layout")["category"]
-    for chart, kind in zip(category["chart"], ("loss", "accuracy"), strict=True):
-        assert chart["title"] == kind
-        for run in ("both/scratch", "both/manual"):
-            found = ask("plugin/custom_scalars/scalars", run=run, tag=chart["multiline"]["tag"][0])
-            assert set(found["tag_to_events"]) == {f"{kind}/train", f"{kind}/test"}
-
-
 def test_texts_are_there(ask):
     texts = {
         ("one", "settings"): "lr_schedule.*constant",
