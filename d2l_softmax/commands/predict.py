@@ -51,8 +51,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     images = options.images
-    if not options.run.is_dir():
-        raise UserError(f"there is no such run: {options.run}; name the folder of a run, then your images")
     if options.invert and not images:
         raise UserError("--invert is for images, but none is named; test images are what the run was trained on")
     if options.data_dir is not None and images:

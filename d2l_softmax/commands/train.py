@@ -105,12 +105,9 @@ def _dispatch(options: dict) -> int:
 
         return _end_of_sweep(sweep(settings))
     if "resume" in options:
-        folder = Path(options.pop("resume"))
-        if not folder.is_dir():
-            raise UserError(f"--resume {folder}: there is no such folder; name a run's folder, as training prints it")
         from d2l_softmax.experiment.resume import resume
 
-        return _end_of_run(resume(folder, options))
+        return _end_of_run(resume(Path(options.pop("resume")), options))
     if comparing:
         settings = [Settings(**(options | {"mode": mode})) for mode in (MODES if modes is None else modes.split(","))]
         from d2l_softmax.experiment.compare import compare

@@ -63,7 +63,7 @@ def read_run(folder: Path, data_dir: str | None = None) -> tuple[Settings, dict[
     """
     path = folder / CONFIG
     if not path.exists():
-        raise UserError(f"{folder} holds no run: it has no {CONFIG}")
+        raise UserError(f"there is no such run: {folder} has no {CONFIG}; name the folder of a run")
     with reading(path):
         config = json.loads(path.read_bytes())
         if "members" in config:

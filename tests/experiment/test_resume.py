@@ -146,8 +146,9 @@ def test_a_foreign_file_is_refused_and_nothing_in_it_is_run(tmp_path, whole, cap
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path, capsys):
-    assert resume(tmp_path, 9) == 2
-    assert "holds no run" in one_error(capsys)
+    for folder in (tmp_path / "gone", tmp_path):
+        assert resume(folder, 9) == 2
+        assert f"no such run: {folder} has no config.json" in one_error(capsys)
 
 
 def test_data_may_move_but_not_change(tmp_path, monkeypatch, capsys):
