@@ -222,7 +222,7 @@ def _read_classes(name: str, found: ClassFolders, side: int | None, seed: int) -
     paths, labels = zip(*train, *test, strict=True)
     images = []
     for path in tqdm(paths, "reading images", leave=False, disable=None):
-        images.append(read_image(path, side, side))
+        images.append(read_image(path, side and (side, side)))
         if images[-1].shape != images[0].shape:
             raise UserError(
                 f"{paths[0]} and {path} have different sizes: scale all with --resize N, in Python resize=N"

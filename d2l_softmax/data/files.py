@@ -12,11 +12,6 @@ from torch import Tensor
 
 from d2l_softmax.errors import UserError, reading
 
-IDX_TYPES = {
-    **{8: "unsigned bytes", 9: "signed bytes", 11: "16-bit integers", 12: "32-bit integers"},
-    **{13: "32-bit floats", 14: "64-bit floats"},
-}
-
 
 def read_idx(path: Path, rank: int) -> Tensor:
     """Read an IDX file, gzipped or not, whatever it is named: uint8, with as many dimensions as `rank`.
@@ -31,22 +26,15 @@ def read_idx(path: Path, rank: int) -> Tensor:
         content = path.read_bytes()
         while content.startswith(b"\x1f\x8b"):  # some are gzipped twice
             content = gzip.decompress(content)
-        zeros, kind, dimensions = struct.unpack_from(">HBB", content)
-        if zeros or kind not in IDX_TYPES:
-            raise UserError(f"{path} is not an IDX file: download or extract it again")
-        if (kind, dimensions) != (8, rank):
-            held = f"{IDX_TYPES[kind]}, {dimensions} dimensions"
-            raise UserError(f"{path} holds {held}, but must hold {IDX_TYPES[8]}, {rank} dimensions")
+        if struct.unpack_from(">HBB", content) != (0, 8, rank):
+            wanted = f"an IDX file of unsigned bytes in {rank} dimension(s)"
+            raise UserError(f"{path} is not {wanted}: download or extract it again")
         shape = struct.unpack_from(f">{rank}I", content, 4)
         return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
 def read_image(
-    path: str | PathLike,
-    height: int | None = None,
-    width: int | None = None,
-    max_value: int = 255,
-    invert: bool = False,
+    path: str | PathLike, size: tuple[int, int] | None = None, max_value: int = 255, invert: bool = False
 ) -> Tensor:
     """Read an image as the training images were made: uint8 (1, height, width), from 0 to `max_value`.
 
@@ -56,7 +44,7 @@ def read_image(
 
     Args:
         path: the file.
-        height, width: in pixels; None leaves the size as it is.
+        size: height and width in pixels; None leaves the size as it is.
         max_value: the byte that stands for an intensity of 1 in the training images.
         invert: for dark on light: exchange black and white. What is transparent becomes black all the same.
 
@@ -82,8 +70,8 @@ def read_image(
         grey = ImageOps.invert(grey)
     if max_value != 255:  # before the new size, because what training resizes are bytes up to `max_value`, too
         grey = grey.point(lambda byte: round(byte * max_value / 255))
-    if height is not None:
-        grey = grey.resize((width, height), Image.Resampling.BILINEAR)
+    if size is not None:
+        grey = grey.resize(size[::-1], Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(grey)).unsqueeze(0)
 
 

@@ -64,8 +64,8 @@ def classify_images(run: Classifier, paths: list[Path], invert: bool) -> tuple[l
         if not found:
             raise UserError(f"there is no image in {path}: it has {contents(path)}")
         files += found
-    *size, max_value = (run.data[name] for name in ("height", "width", "max_value"))
-    images = torch.stack([read_image(file, *size, max_value, invert) for file in files])
+    size, max_value = (run.data["height"], run.data["width"]), run.data["max_value"]
+    images = torch.stack([read_image(file, size, max_value, invert) for file in files])
     _warn_of_looks(images, files, run, invert)
     probabilities, names = run.probabilities(images), [printable(file.name) for file in files]
     drawn = pictures.own_images(images, names, probabilities, run.data["classes"], max_value)

@@ -17,7 +17,7 @@ from d2l_softmax.experiment.classifier import load_classifier
 from tests.idx_files import STEMS, write_idx
 from tests.runs import checkpoint, train
 
-HEIGHT, WIDTH = 4, 6
+SIZE = HEIGHT, WIDTH = 4, 6
 
 
 @pytest.fixture(autouse=True)
@@ -156,12 +156,12 @@ def test_every_kind_of_image_becomes_the_same_grey(tmp_path, name):
     image, options, grey, off = IMAGES[name]
     path = tmp_path / "image"  # the content says what it is, not the name
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, format="PNG", **options)
-    read = read_image(path, HEIGHT, WIDTH)
+    read = read_image(path, SIZE)
     assert (read.dtype, read.shape) == (torch.uint8, (1, HEIGHT, WIDTH))
     assert np.abs(read[0].numpy() - grey.astype(float)).max() <= off
     if "transparent" not in name and "alpha" not in name:  # what is transparent becomes white where it is inverted
-        assert torch.equal(read_image(path, HEIGHT, WIDTH, invert=True), 255 - read)
-    assert torch.equal(read_image(path, HEIGHT, WIDTH, max_value=16), (read.double() * 16 / 255).round().byte())
+        assert torch.equal(read_image(path, SIZE, invert=True), 255 - read)
+    assert torch.equal(read_image(path, SIZE, max_value=16), (read.double() * 16 / 255).round().byte())
 
 
 INK = np.zeros((8, 8), dtype=int)
