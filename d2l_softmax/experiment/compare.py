@@ -117,8 +117,7 @@ def compare(settings: list[Settings]) -> Comparison:
     runs = [Run(each, dataset, device) for each in settings]
     folder = create_run_folder(first.logdir, f"{dataset.name}-compare", first.run_name)
     members = [Path(mode).name for mode in modes]
-    config = {"kind": "comparison", "members": members, "data": dataset.description, "command": sys.argv}
-    write_config(folder, config)
+    write_config(folder, {"members": members, "command": sys.argv})
     comparison = Comparison(folder, modes)
     with ExitStack() as stack:
         stack.enter_context(mistakes_in(*modes))

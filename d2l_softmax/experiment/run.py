@@ -3,7 +3,7 @@
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import tqdm
 
 from d2l_softmax.data.batches import BatchIterator, block_size
 from d2l_softmax.data.datasets import Dataset, load_dataset, split_validation
@@ -24,7 +25,7 @@ from d2l_softmax.metrics import EpochResult
 from d2l_softmax.modes import MODES, is_own_file
 from d2l_softmax.parallel import distributed, is_first
 from d2l_softmax.record import checkpoint
-from d2l_softmax.record.console import EpochTable, batch_bar
+from d2l_softmax.record.console import EpochTable
 from d2l_softmax.record.recorder import SCORES, Recorder
 from d2l_softmax.record.run_folder import create_run_folder, locked
 from d2l_softmax.training import Learner
@@ -166,7 +167,8 @@ class Run:
             if (state := distributed.from_first(lambda: checkpoint.load(folder))) is not None:
                 self.restore(state)
             if first and not self.is_complete:
-                self.recorder = stack.enter_context(closing(Recorder(folder, self._config(), self.history)))
+                self.recorder = Recorder(folder, self._config(), self.history)
+                stack.enter_context(self.recorder.writer)
             yield
 
     def epochs(self) -> Iterator[EpochResult]:
@@ -175,8 +177,10 @@ class Run:
         train_iter, *others = self.iterators.values()
         for epoch in range(begin, num_epochs + 1):
             self.set_learning_rate(epoch)
-            bar = batch_bar(train_iter, epoch, num_epochs)
-            yield distributed.run_epoch(self.learner, epoch, bar, *others)
+            # A bar on stderr, where that is a terminal and an epoch takes long.
+            bar = {"unit": "batch", "leave": False, "delay": 0.5, "disable": None}
+            batches = tqdm.tqdm(train_iter, f"epoch {epoch}/{num_epochs}", **bar)
+            yield distributed.run_epoch(self.learner, epoch, batches, *others)
 
     def set_learning_rate(self, epoch: int) -> None:
         """Set the learning rate of an epoch."""

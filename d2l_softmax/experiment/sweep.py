@@ -17,7 +17,7 @@ from d2l_softmax.experiment.run import Run, build_learner, data_and_device
 from d2l_softmax.experiment.settings import RATES, SWEPT, Settings
 from d2l_softmax.metrics import EpochResult
 from d2l_softmax.parallel.stack import Stack
-from d2l_softmax.record.console import batch_bar
+from d2l_softmax.record.console import heading
 from d2l_softmax.record.run_folder import create_run_folder, write_config, write_csv
 from d2l_softmax.record.tensorboard import write_hparams
 
@@ -72,8 +72,7 @@ class Sweep:
         columns = [f"{split}_{kind}" for split in ("train", judge) for kind in ("loss", "accuracy")]
         seeds = max(map(len, ranking.values()))
         note = f"; mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
-        heads = [column.replace("_", " ").replace("accuracy", "acc") for column in columns]
-        yield ["", *heads, f" sorted by {judge} accuracy{note}"]
+        yield ["", *map(heading, columns), f" sorted by {judge} accuracy{note}"]
         for label, names in ranking.items():
             remarks = {name: why for name in names if (why := self.remark(name))}
             shown = [name for name in names if name not in remarks] or [n for n in names if self.results[n]]
@@ -110,8 +109,7 @@ def sweep(combinations: list[Settings]) -> Sweep:
     dataset, device = data_and_device(first)
     alike = Run(first, dataset, device)
     folder = create_run_folder(first.logdir, f"{dataset.name}-{first.mode}-sweep", first.run_name)
-    config = {"kind": "sweep", "members": list(members), "data": alike.description, "command": sys.argv}
-    write_config(folder, config)
+    write_config(folder, {"members": list(members), "command": sys.argv})
     measure = "validation_accuracy" if first.validation else "test_accuracy"
     ended = Sweep(folder, dict(zip(members, values, strict=True)), measure, {name: [] for name in members})
     print(f"{first.mode}, {len(members)} combinations, on {alike.headline}", flush=True)
@@ -145,41 +143,34 @@ def _stackable(members: dict[str, Settings]) -> Iterator[list[str]]:
 
 
 def _train_together(runs: dict[str, Run], ended: Sweep) -> None:
-    """Train some members together, each recorded in its folder; their results become those of the sweep."""
-    names, first = list(runs), next(iter(runs.values()))
+    """Train some members together, each recorded in its folder; their results become those of the sweep.
+
+    One that diverges is left out from then on.
+    """
+    names, training, first = list(runs), list(runs.values()), next(iter(runs.values()))
     print(f"{', '.join(names)}: trained together, in one matrix product" if len(names) > 1 else names[0], flush=True)
-    with ExitStack() as stack:
+    build, stack = partial(build_learner, first.settings, device=first.device), None
+    with ExitStack() as files:
         for name, run in runs.items():
-            stack.enter_context(run.recording(ended.folder / name))
+            files.enter_context(run.recording(ended.folder / name))
             write_hparams(run.recorder.writer, ended.values[name], bool(first.settings.validation))
             ended.results[name] = run.history
-        epochs, bar = _epochs(list(runs.values())), {"unit": "epoch", "leave": False, "disable": None}
-        for results in tqdm.tqdm(epochs, "training", first.settings.epochs, **bar):
-            for run, result in results:
+        epochs = range(1, first.settings.epochs + 1)
+        for epoch in tqdm.tqdm(epochs, "training", unit="epoch", leave=False, disable=None):
+            if stack is None or len(stack.learners) > len(training):
+                stack = Stack([run.learner for run in training], build)
+            for run in training:
+                run.set_learning_rate(epoch)
+            for run, result in zip(training, stack.run_epoch(epoch, *first.iterators.values()), strict=True):
                 if result.is_finite:
                     run.record(result)
                 else:
-                    ended.diverged[run.folder.name] = result.epoch
+                    ended.diverged[run.folder.name] = epoch
+            training = [run for run in training if run.folder.name not in ended.diverged]
+            if not training:
+                break
     for name, run in runs.items():
         print(f"{name}: {ended.remark(name) or f'train loss {run.history[-1].train_loss:.4f}'}", flush=True)
-
-
-def _epochs(runs: list[Run]) -> Iterator[list[tuple[Run, EpochResult]]]:
-    """Train runs together and yield the results of each epoch; one that diverges is left out after that."""
-    settings, (train_iter, *others) = runs[0].settings, runs[0].iterators.values()
-    build = partial(build_learner, settings, device=runs[0].device)
-    stack = None
-    for epoch in range(1, settings.epochs + 1):
-        stack = stack or Stack([run.learner for run in runs], build)
-        for run in runs:
-            run.set_learning_rate(epoch)
-        bar = batch_bar(train_iter, epoch, settings.epochs)
-        results = list(zip(runs, stack.run_epoch(epoch, bar, *others), strict=True))
-        yield results
-        if not all(result.is_finite for _, result in results):
-            runs, stack = [run for run, result in results if result.is_finite], None
-            if not runs:
-                return
 
 
 def _draw(ended: Sweep, mode: str) -> None:

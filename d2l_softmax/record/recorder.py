@@ -76,10 +76,6 @@ class Recorder:
         self.writer.flush()
         replace(self.folder / SCORES, text.encode())
 
-    def close(self) -> None:
-        """Write what is pending."""
-        self.writer.close()
-
 
 def confusion_matrix(labels: Tensor, predicted: Tensor, num_classes: int) -> Tensor:
     """Count how often each true class (row) is predicted as each class (column): int64 (classes, classes).

@@ -49,7 +49,7 @@ def test_a_network_is_judged_without_dropout_by_its_own_probabilities(tmp_path, 
     config = {"settings": {"mode": "concise", "validation": 0}}
     recorder = Recorder(tmp_path, config, [RESULT])
     recorder.draw(learner, data, test_iter, [RESULT])
-    recorder.close()
+    recorder.writer.close()
     logits = net[-1](data.test_images.flatten(1) / data.max_value)
     right = metrics.accuracy_score(data.test_labels, 9 - logits.argmax(dim=1))
     assert f"accuracy {right:.4f} on" in (tmp_path / "scores.txt").read_text()
