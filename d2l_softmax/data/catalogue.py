@@ -95,30 +95,19 @@ def find_or_download(name: str, data_dir: Path) -> list[Path]:
     """
     if paths := find_published(name, data_dir):
         return paths
-    source, partial = SOURCES[name], data_dir / f".{name}.partial"
-    raw = data_dir / source.folder / "raw"
     data_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(data_dir / f".{name}.lock"):
         if not find_published(name, data_dir):  # no other process has downloaded them meanwhile
-            try:
-                _download(source, partial)
-                raw.mkdir(parents=True, exist_ok=True)
-                for archive in (partial / source.folder / "raw").glob("*.gz"):
-                    os.replace(archive, raw / archive.name)
-            except DataUnavailableError as error:
-                raise DataUnavailableError(
-                    f"{name} is not in {raw}, which has {contents(raw)}, and could not be downloaded ({error}); "
-                    "name a data directory that has it, with --data-dir or in Python data_dir="
-                ) from error
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+            _download(name, data_dir)
     return find_published(name, data_dir)
 
 
-def _download(source: Source, folder: Path) -> None:
+def _download(name: str, data_dir: Path) -> None:
     """Let torchvision download and check every file, from the first mirror that delivers all of them."""
     import torchvision.datasets
 
+    source, partial = SOURCES[name], data_dir / f".{name}.partial"
+    raw = data_dir / source.folder / "raw"
     published, reasons, timeout = getattr(torchvision.datasets, source.folder), [], socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:
@@ -129,12 +118,20 @@ def _download(source: Source, folder: Path) -> None:
             silence = nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())
             try:
                 with silence, redirect_stdout(io.StringIO()):
-                    from_mirror(folder, download=True)
-                return
+                    from_mirror(partial, download=True)
             except (RuntimeError, OSError, HTTPException) as error:
                 # torchvision puts the reason behind the name of the mirror.
                 reason = " ".join(str(error).rpartition("got:\n")[2].split()) or type(error).__name__
                 reasons.append(f"{mirror}: {reason}")
+            else:
+                raw.mkdir(parents=True, exist_ok=True)
+                for archive in (partial / source.folder / "raw").glob("*.gz"):
+                    os.replace(archive, raw / archive.name)
+                return
     finally:
         socket.setdefaulttimeout(timeout)
-    raise DataUnavailableError("; ".join(reasons))
+        shutil.rmtree(partial, ignore_errors=True)
+    raise DataUnavailableError(
+        f"{name} is not in {raw}, which has {contents(raw)}, and could not be downloaded ({'; '.join(reasons)}); "
+        "name a data directory that has it, with --data-dir or in Python data_dir="
+    )

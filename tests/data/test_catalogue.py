@@ -92,7 +92,7 @@ def assert_complete(data, mirrors):
 def test_a_bad_mirror_leaves_nothing_behind_and_is_followed_by_the_next(data, mirrors, capsys, bad):
     mirrors.publish(bad, "forbidden")
     reasons = rf"\({mirrors.url(bad)}: .*{MIRRORS[bad][1]}.*; {mirrors.url('forbidden')}: .*403.*\)"
-    with pytest.raises(DataUnavailableError, match=rf"\Afashion-mnist is not in {data}.*{reasons}.*\Z"):
+    with pytest.raises(DataUnavailableError, match=rf"\Afashion-mnist is not in {data}.*{reasons}.* data_dir=\Z"):
         find_or_download("fashion-mnist", data)
     assert [path.name for path in data.iterdir()] == [".fashion-mnist.lock"]
     capsys.readouterr()
