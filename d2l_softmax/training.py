@@ -235,10 +235,6 @@ def evaluate_accuracy(net: Net, data_iter: Batches) -> float:
 class DivergedError(ArithmeticError):
     """The loss is no longer finite."""
 
-    def __init__(self, epoch: int):
-        super().__init__(f"the loss is no longer finite in epoch {epoch}")
-        self.epoch = epoch
-
 
 def run_epoch(
     learner: Learner, epoch: int, train_iter: Batches, test_iter: Batches, validation_iter: Batches | None = None
@@ -280,7 +276,7 @@ def train(
     for epoch in range(1, num_epochs + 1):
         results.append(run_epoch(learner, epoch, train_iter, test_iter, validation_iter))
         if not results[-1].is_finite:
-            raise DivergedError(epoch)
+            raise DivergedError(f"the loss is no longer finite in epoch {epoch}")
         for listener in listeners:
             listener(results[-1])
     return results
