@@ -30,7 +30,6 @@ class Dataset:
     train_images, test_images: uint8 (n, 1, height, width), from 0 to `max_value`.
     train_labels, test_labels: int64 (n,).
     classes: one name per class.
-    validation_images, validation_labels: training images held back, where `split_validation` made some.
     max_value: the byte that stands for an intensity of 1.
     """
 
@@ -41,8 +40,6 @@ class Dataset:
     test_labels: Tensor
     classes: tuple[str, ...]
     max_value: int = 255
-    validation_images: Tensor | None = None
-    validation_labels: Tensor | None = None
 
     @property
     def num_inputs(self) -> int:
@@ -146,24 +143,25 @@ def load_dataset(name: str, data_dir: str | Path = "data", resize: int | None = 
     return replace(dataset, train_images=train, test_images=test)
 
 
-def split_validation(dataset: Dataset, count: int, seed: int) -> Dataset:
-    """Move `count` training images, drawn at random from the seed, to a validation set.
+def split(dataset: Dataset, validation: int, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Images and labels of `train` and `test` and, where images are held out, `validation`.
+
+    As many training images as `validation` says are drawn at random from the seed.
 
     Raises:
         UserError: that would leave nothing to train on.
     """
-    total = len(dataset.train_labels)
-    if count >= total:
-        raise UserError(f"--validation {count} leaves nothing of the {total} training images of {dataset.name}")
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
-    validation, train = order[:count].sort().values, order[count:].sort().values
-    return replace(
-        dataset,
-        train_images=dataset.train_images[train],
-        train_labels=dataset.train_labels[train],
-        validation_images=dataset.train_images[validation],
-        validation_labels=dataset.train_labels[validation],
-    )
+    images, labels = dataset.train_images, dataset.train_labels
+    splits = {"train": (images, labels), "test": (dataset.test_images, dataset.test_labels)}
+    if validation >= len(labels):
+        raise UserError(
+            f"--validation {validation} leaves nothing of the {len(labels)} training images of {dataset.name}"
+        )
+    if validation:
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+        held_out, left = order[:validation].sort().values, order[validation:].sort().values
+        splits |= {"train": (images[left], labels[left]), "validation": (images[held_out], labels[held_out])}
+    return splits
 
 
 def _read_four(name: str, paths: list[Path], classes: tuple[str, ...] | None = None) -> Dataset:

@@ -15,7 +15,7 @@ import torch
 import tqdm
 
 from d2l_softmax.data.batches import BatchIterator, block_size
-from d2l_softmax.data.datasets import Dataset, load_dataset, split_validation
+from d2l_softmax.data.datasets import Dataset, load_dataset, split
 from d2l_softmax.device import resolve_device, threads
 from d2l_softmax.errors import UserError, reading
 from d2l_softmax.experiment import learner_file
@@ -95,15 +95,10 @@ class Run:
     def __init__(self, settings: Settings, dataset: Dataset, device: torch.device, like: "Run | None" = None):
         if settings.dataset == "auto":
             settings = replace(settings, dataset=dataset.name)  # that it stands for another one later changes nothing
-        self.settings, self.device, self.description = settings, device, dataset.description
+        self.settings, self.dataset, self.device = settings, dataset, device
         mode = sha256(Path(settings.mode).read_bytes()).hexdigest() if is_own_file(settings.mode) else settings.mode
-        self.identity = settings.identity() | {"mode": mode, "data": self.description["sha256"]}
-        if like is not None:
-            self.dataset, self.iterators = like.dataset, like.iterators
-        else:
-            held_out = settings.validation
-            self.dataset = split_validation(dataset, held_out, settings.seed) if held_out else dataset
-            self.iterators = self._make_iterators()
+        self.identity = settings.identity() | {"mode": mode, "data": dataset.description["sha256"]}
+        self.iterators = like.iterators if like is not None else self._make_iterators()
         torch.manual_seed(settings.seed)
         self.learner = build_learner(settings, dataset.num_inputs, len(dataset.classes), device)
         self.history: list[EpochResult] = []
@@ -114,10 +109,10 @@ class Run:
     @property
     def headline(self) -> str:
         """What is trained on which data and where."""
-        data, held_out = self.description, self.settings.validation
+        data, held_out = self.dataset.description, self.settings.validation
         validation = f", {held_out} validation" if held_out else ""
         return (
-            f"{data['name']}: {len(self.dataset.train_labels)} training{validation} and "
+            f"{data['name']}: {data['train_images'] - held_out} training{validation} and "
             f"{data['test_images']} test images of {data['height']}×{data['width']}, {len(data['classes'])} "
             f"classes; {self.device}, {self.settings.dtype}"
         )
@@ -242,7 +237,7 @@ class Run:
         name = torch.cuda.get_device_name(self.device) if on_gpu else platform.machine()
         return {
             "settings": asdict(self.settings),
-            "data": self.description,
+            "data": self.dataset.description,
             "device": {"type": str(self.device), "name": name, "threads": torch.get_num_threads()},
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -251,12 +246,10 @@ class Run:
 
     def _make_iterators(self) -> dict[str, BatchIterator]:
         """Put the data on the device: the batches of `train`, `test` and, where there are any, `validation`."""
-        data, settings, dtype = self.dataset, self.settings, getattr(torch, self.settings.dtype)
-        place = {"divisor": settings.divisor(data.max_value), "device": self.device, "dtype": dtype}
+        settings, dtype = self.settings, getattr(torch, self.settings.dtype)
+        place = {"divisor": settings.divisor(self.dataset.max_value), "device": self.device, "dtype": dtype}
         # Evaluation does not depend on the size of its batches, so it takes one that is fast.
-        fast = block_size(data.train_images, dtype)
-        train = BatchIterator(data.train_images, data.train_labels, settings.batch_size, seed=settings.seed, **place)
-        iterators = {"train": train, "test": BatchIterator(data.test_images, data.test_labels, fast, **place)}
-        if settings.validation:
-            iterators["validation"] = BatchIterator(data.validation_images, data.validation_labels, fast, **place)
-        return iterators
+        fast = block_size(self.dataset.test_images, dtype)
+        splits = split(self.dataset, settings.validation, settings.seed)
+        train = BatchIterator(*splits.pop("train"), settings.batch_size, seed=settings.seed, **place)
+        return {"train": train, **{name: BatchIterator(*data, fast, **place) for name, data in splits.items()}}

@@ -12,7 +12,7 @@ from torchvision.datasets.utils import extract_archive
 from torchvision.transforms import Resize, ToPILImage
 
 from d2l_softmax.data.catalogue import SOURCES, DataUnavailableError
-from d2l_softmax.data.datasets import load_data_fashion_mnist, load_dataset, split_validation
+from d2l_softmax.data.datasets import load_data_fashion_mnist, load_dataset, split
 from d2l_softmax.errors import UserError
 from tests.idx_files import STEMS, make_folder, rows, snapshot, write_idx
 
@@ -146,10 +146,9 @@ def test_a_second_number_is_refused_as_it_may_be_of_workers_or_pixels():
 
 def test_validation_images_are_drawn_from_the_training_images():
     dataset = load_dataset("digits")
-    one, same, other = (split_validation(dataset, 200, seed) for seed in (1, 1, 2))
-    assert len(one.validation_labels) == 200
-    train, validation = rows(one.train_images, one.train_labels), rows(one.validation_images, one.validation_labels)
-    assert train + validation == rows(dataset.train_images, dataset.train_labels)
-    assert [torch.equal(one.train_images, split.train_images) for split in (same, other)] == [True, False]
+    one, same, other = (split(dataset, 200, seed) for seed in (1, 1, 2))
+    assert {name: len(labels) for name, (_, labels) in one.items()} == {"train": 1237, "test": 360, "validation": 200}
+    assert rows(*one["train"]) + rows(*one["validation"]) == rows(dataset.train_images, dataset.train_labels)
+    assert [torch.equal(one["train"][0], splits["train"][0]) for splits in (same, other)] == [True, False]
     with pytest.raises(UserError, match="--validation 1437 leaves nothing of the 1437 training images of digits"):
-        split_validation(dataset, 1437, 1)
+        split(dataset, 1437, 1)
