@@ -63,16 +63,13 @@ def from_first(function: Callable[[], Any]) -> Any:
     return values[0]
 
 
-def run_epoch(
-    learner: Learner, epoch: int, train_iter: Batches, test_iter: Batches, validation_iter: Batches | None = None
-) -> EpochResult:
+def run_epoch(learner: Learner, epoch: int, *data_iters: Batches) -> EpochResult:
     """`training.run_epoch` by all processes together, where there are several: its figures are of all samples."""
-    data_iters = {"train": train_iter, "test": test_iter, "validation": validation_iter}
     if not dist.is_initialized():
-        return training.run_epoch(learner, epoch, *data_iters.values())
-    shards = {split: Shard(data_iter) for split, data_iter in data_iters.items() if data_iter is not None}
-    result = training.run_epoch(_with_summed_gradients(learner), epoch, *shards.values())
-    for split, shard in shards.items():
+        return training.run_epoch(learner, epoch, *data_iters)
+    shards = list(map(Shard, data_iters))
+    result = training.run_epoch(_with_summed_gradients(learner), epoch, *shards)
+    for split, shard in zip(("train", "test", "validation"), shards, strict=False):
         names = (f"{split}_loss", f"{split}_accuracy")
         own = [shard.samples * getattr(result, name) for name in names]
         sums = torch.tensor([*own, shard.samples], dtype=torch.float64)

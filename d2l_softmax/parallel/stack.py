@@ -42,13 +42,11 @@ class Stack:
             for tensor, wide in ((learner.W, self.wide.W), (learner.b, self.wide.b)):
                 tensor.data = _columns(wide, tensor, k)
 
-    def run_epoch(
-        self, epoch: int, train_iter: Batches, test_iter: Batches, validation_iter: Batches | None = None
-    ) -> list[EpochResult]:
+    def run_epoch(self, epoch: int, *data_iters: Batches) -> list[EpochResult]:
         """`training.run_epoch` for all learners: the result of each; the seconds are shared equally."""
-        count, splits = len(self.learners), (train_iter, test_iter, validation_iter)
+        count = len(self.learners)
         # Every learner has its column of labels.
-        columns = (split and ((X, y.unsqueeze(1).expand(-1, count)) for X, y in split) for split in splits)
+        columns = (((X, y.unsqueeze(1).expand(-1, count)) for X, y in data_iter) for data_iter in data_iters)
         result = run_epoch(self, epoch, *columns)
         result = result._replace(seconds=result.seconds / count)
         return [EpochResult(*(v[k] if isinstance(v, list) else v for v in result)) for k in range(count)]
