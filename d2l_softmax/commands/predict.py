@@ -1,6 +1,7 @@
 """The command `predict.py`: the class of images, and its probability."""
 
 import argparse
+import os
 from pathlib import Path
 
 from d2l_softmax.commands.errors_and_interrupts import Parser, program, run_command
@@ -18,12 +19,12 @@ def parser() -> argparse.ArgumentParser:
         "compared with the truth.",
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run's folder")
+    parser.add_argument("run", type=_path, metavar="RUN", help="a run's folder")
     parser.add_argument(
         "images",
         nargs="*",
         default=[],
-        type=Path,
+        type=_path,
         metavar="IMAGE|FOLDER",
         help="images, of any format that Pillow reads, or folders of them; they are made grey and scaled to the size "
         "of the training images",
@@ -77,3 +78,7 @@ def _predict(options: argparse.Namespace) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print(f"{title}\n", *("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows), sep="\n")
     return 0
+
+
+def _path(text: str) -> Path:
+    return Path(os.path.expanduser(text))

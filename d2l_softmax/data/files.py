@@ -12,6 +12,11 @@ from torch import Tensor
 
 from d2l_softmax.errors import UserError, reading
 
+IDX_TYPES = {
+    **{8: "unsigned bytes", 9: "signed bytes", 11: "16-bit integers", 12: "32-bit integers"},
+    **{13: "32-bit floats", 14: "64-bit floats"},
+}
+
 
 def read_idx(path: Path, rank: int) -> Tensor:
     """Read an IDX file, gzipped or not, whatever it is named: uint8, with as many dimensions as `rank`.
@@ -26,9 +31,12 @@ def read_idx(path: Path, rank: int) -> Tensor:
         content = path.read_bytes()
         while content.startswith(b"\x1f\x8b"):  # some are gzipped twice
             content = gzip.decompress(content)
-        if struct.unpack_from(">HBB", content) != (0, 8, rank):
-            wanted = f"an IDX file of unsigned bytes in {rank} dimension(s)"
-            raise UserError(f"{path} is not {wanted}: download or extract it again")
+        zeros, kind, dimensions = struct.unpack_from(">HBB", content)
+        if zeros or kind not in IDX_TYPES:
+            raise UserError(f"{path} is not an IDX file: download or extract it again")
+        if (kind, dimensions) != (8, rank):
+            held = f"{IDX_TYPES[kind]}, {dimensions} dimensions"
+            raise UserError(f"{path} holds {held}, but must hold {IDX_TYPES[8]}, {rank} dimensions")
         shape = struct.unpack_from(f">{rank}I", content, 4)
         return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=4 + 4 * rank).reshape(shape)
 

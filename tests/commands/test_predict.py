@@ -201,10 +201,11 @@ def test_a_folder_of_images(tmp_path, runs, predict):
     assert len({tuple(row[1:]) for row in rows(out)}) == 1
 
 
-def test_a_run_without_a_checkpoint_is_refused(copy, predict):
+def test_a_run_without_a_checkpoint_is_refused(tmp_path, copy, predict, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     run = copy("own")
     (run / "checkpoint.pt").unlink()
-    assert f"{run} has no checkpoint" in predict(run, status=2)
+    assert f"{run} has no checkpoint" in predict(f"~/{run.relative_to(tmp_path)}", status=2)
 
 
 @pytest.mark.parametrize(
