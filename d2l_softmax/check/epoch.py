@@ -122,6 +122,10 @@ def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
     values |= {"X": next(t.ways(10)).values["X"], "y": t.labels(10)} if len(sizes) == 1 else {}
     values |= {k: t.box[k] for k in ("net", "loss", "updater") if k in t.box}
     if t.module is not None:
+        # What the file makes elsewhere, in a main(), say.
+        values.setdefault("updater", torch.optim.SGD(t.module.parameters(), LR))
+        if t.facts.get("net") == "logits":
+            values.setdefault("loss", torch.nn.CrossEntropyLoss())
         t.module.train()
         if is_random(t.module) and "evaluate_accuracy" in t.box:
             with contextlib.suppress(Exception):

@@ -66,6 +66,8 @@ def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bo
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             continue
         name = p.name.lower().strip("_").rstrip("0123456789_")
+        if name in ROLES["params"] and any(arrays(p.default)):
+            continue
         role = next((role for role in left if name in ROLES[role]), None)
         if not arguments and not waiting and role in ("n", "lr") and role not in order.split():
             role = order.split()[0]  # the first argument, such as eta, the logits of statisticians
@@ -154,6 +156,11 @@ class Learner:
                         value(torch.zeros(2, 1, 28, 28))
         for key, value in (given or own).items():
             self.add(key, value)
+        for key, value in vars(getattr(self.pieces.get("train_epoch"), "__self__", None) or self).items():
+            # A trainer's own net and optimizer, not others that the file could make.
+            kinds = {"net": torch.nn.Module, "updater": torch.optim.Optimizer}
+            for piece in (p for p, kind in kinds.items() if isinstance(value, kind) and "loss" not in key):
+                self.pieces[piece], self.called[piece] = value, key
         f = self.pieces.get("sgd")
         if f and not any(
             n.lower() in ROLES["params"] | ROLES["W"] | ROLES["grads"] | ROLES["dW"]
@@ -249,6 +256,8 @@ class Learner:
                 memo[id(a)] = a.detach().clone().requires_grad_()
             elif a.nbytes > LARGE:
                 memo[id(a)] = a
+        functions = [f for f in self.functions() if f.__defaults__ or f.__kwdefaults__]
+        defaults = [(f.__defaults__, f.__kwdefaults__) for f in functions]
         cells = [cell for f in self.functions() for cell in f.__closure__ or () if contents(cell) is not None]
         held = [contents(cell) for cell in cells]
         fresh = {key: clone(value, memo) for key, value in names.items()}
@@ -260,6 +269,8 @@ class Learner:
             try:
                 for cell, value in zip(cells, held, strict=True):
                     cell.cell_contents = clone(value, memo)
+                for f, own in zip(functions, defaults, strict=True):
+                    f.__defaults__, f.__kwdefaults__ = (clone(values, memo) for values in own)
                 self.ns.update(fresh)
                 yield box
             finally:
@@ -269,6 +280,8 @@ class Learner:
                 self.ns.update(names)
                 for cell, value in zip(cells, held, strict=True):
                     cell.cell_contents = value
+                for f, own in zip(functions, defaults, strict=True):
+                    f.__defaults__, f.__kwdefaults__ = own
 
     def put(self, box: dict[str, Any], piece: str, value: Any) -> None:
         """Put something else in the place of a piece, in a sandbox."""

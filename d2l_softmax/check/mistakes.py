@@ -171,6 +171,13 @@ RETURNS = {
     "it is the share of wrong answers": lambda m: 1 - torch.cat(m).mean(),
 }
 
+# What PyTorch says of a mistake in a step or a loop
+RAISES = {
+    "leaf Variable that requires grad": "Change the parameters under torch.no_grad()",
+    "NoneType": "A gradient is None: call backward before the step",
+    "backward through the graph a second time": "Compute the loss anew for every batch",
+}
+
 # What the gradient of each step is multiplied by. k: number of the batch, n: its images, m: of a full one, N: batches
 EPOCH = {
     "the gradients of earlier batches are added. Call zero_grad for every batch, before backward": (

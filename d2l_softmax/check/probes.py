@@ -185,14 +185,14 @@ def net(t: Trial) -> str:
         t.facts.setdefault("net", "logits")
         raise
     t.facts.update(way=way, net=re.split(",| of", form)[0], columns="," in form)
-    if way[0] == COLUMNS and not t.facts["columns"]:
+    if way[0] == COLUMNS:
         values, out = next(ways(7)).values | {"X": t.X[:7]}, None
         with contextlib.suppress(Exception):
             out = first(t.call("net", "X W b", **values))
-        if out is not None and out.shape == t.Z.shape:
+        if out is not None and out.numel() == t.Z.numel():
             raise Wrong(
-                "it mixes the pixels of different images: reshape(features, -1).T does not turn a batch into rows. "
-                "Write X.reshape(-1, features)",
+                "it mixes the pixels of different images: reshape(features, -1) does not turn a batch into columns. "
+                "Write X.reshape(-1, features), and .T after it for columns",
                 r"reshape|view",
             )
     if t.facts["net"] != "logits" and "at a time" not in form:
@@ -406,7 +406,9 @@ def gradients(t: Trial) -> str:
                     alone = alone or close(got, right(*way.inputs(way.values)))
             if alone:
                 raise Unknown(f"not judged: right for one image alone, but for 7 images d{part} has another shape")
-            raise Wrong(f"d{part}: {errors[0]}", errors[0].pattern if part == "W" else r"\bdb\b")
+            first_error = errors[0]
+            place = first_error.pattern if part == "W" else r"\bdb\b"
+            raise Wrong(f"d{part}: {first_error}", place, known=first_error.known)
         t.facts.setdefault("way", label)
     if len(set(notes.values())) > 1:
         raise Wrong(f"dW is {notes['W']} over the images, but db {notes['b']}", r"\bdb\b")
@@ -528,9 +530,13 @@ def one_by_one(t: Trial, ways: Callable[[int], Iterator[Way]], place: int) -> No
 def predict(t: Trial) -> str:
     """The class with the largest logit."""
     t.set_weights()
+    returned: Any = 0
     with contextlib.suppress(Exception):
-        if first(t.call("predict", "X W b", **next(t.ways(7, False)).values)).shape == (7, t.classes):
-            return "returns a number for each class"
+        returned = t.call("predict", "X W b", **next(t.ways(7, False)).values)
+    if not (found := parts(returned)):
+        raise Unknown("not checked: it returns no numbers")
+    if found[0].shape == (7, t.classes):
+        return "returns a number for each class"
 
     def ways(n: int) -> Iterator[Way]:
         for way in t.ways(n, False):

@@ -2,7 +2,6 @@
 
 import contextlib
 import random
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,15 @@ import torch
 
 from d2l_softmax.check.epoch import run
 from d2l_softmax.check.learner import Learner, Unknown, quiet, run_file
+from d2l_softmax.check.mistakes import RAISES
 from d2l_softmax.check.names import PIECES
 from d2l_softmax.check.report import Finding, Report
 from d2l_softmax.check.steps import PROBES
 from d2l_softmax.check.trial import Trial, Wrong, roles
 from d2l_softmax.errors import UserError
 
+# What everyone calls alike.
+CALLED_ALIKE = ("softmax", "one_hot", "accuracy")
 # What no other piece is made of.
 ENDS = ("data_iter", "init_params", "predict", "evaluate_accuracy")
 
@@ -38,7 +40,8 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
             f"nothing to check was found in {path or 'these names'}; the names looked for are {', '.join(PIECES)} "
             "and the like, and `names` says others"
         )
-    findings, bad = [], ""
+    found: dict[str, Finding] = {}
+    learner.facts["unknown"] = set()
     probes = [(None, *row) for row in PROBES]
     for version in learner.versions:
         probes += [(version, *row) for row in PROBES if row[1] in [(version[0],), ("gradients",)]]
@@ -55,18 +58,30 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
         if not all(n in learner.pieces for n in needs):
             continue
         shown = " + ".join(learner.called.get(n, n) for n in needs) if needs and name != "backward" else name
-        finding = attempt(learner, name, shown, needs, probe)
-        if finding is not None and finding.sign == "✗":
-            if bad:
-                # The first cause is the one to put right; what follows may come from it.
-                finding = Finding(finding.piece, "·", f"not judged: put {bad} right first")
-            elif name not in ENDS and learner.facts.get("overflow") != name:
-                bad = finding.piece
-        findings += [finding] if finding is not None else []
+        if (finding := attempt(learner, name, shown, needs, probe)) is not None:
+            found[name if version is None else shown] = finding
+    findings, bad = [], ""
+    for name, finding in found.items():
+        if finding.sign == "✗" and bad:
+            # The first cause is the one to put right; what follows may come from it.
+            finding = Finding(finding.piece, "·", f"not judged: put {bad} right first")
+        elif finding.sign == "✗" and name in learner.facts["unknown"] and proven(learner, name, found):
+            finding = Finding(finding.piece, "·", f"not judged: {finding.message} But train_epoch is right with it")
+        elif finding.sign == "✗" and name not in ENDS and learner.facts.get("overflow") != name:
+            bad = finding.piece
+        findings.append(finding)
     style = {"net", "loss", "softmax", "accuracy", "evaluate_accuracy", "train_epoch"}
     missing = sorted(style - set(learner.pieces))
     title = f"{Path(path).name if path else 'These pieces'}, compared with PyTorch"
     return Report(title, findings, missing)
+
+
+def proven(learner: Learner, name: str, found: dict[str, Finding]) -> bool:
+    """Whether the learner's own epoch is right and runs the piece."""
+    piece = learner.pieces.get(name)
+    code = getattr(getattr(piece, "forward", piece), "__code__", None)
+    lines = {line for *_, line in code.co_lines()} if code else set()
+    return "train_epoch" in found and found["train_epoch"].sign == "✓" and bool(learner.lines_run & lines)
 
 
 def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], probe: Any) -> Finding | None:
@@ -86,6 +101,7 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
             del learner.facts["reg"]
         if isinstance(wrong, Unknown):
             return Finding(shown, "·", str(wrong))
+        learner.facts["unknown"] |= set() if wrong.known else {name}
         # The piece of that name, where it is another's mistake.
         owner = next(
             (p for p, called in learner.called.items() if called == wrong.name), piece if needs else wrong.name
@@ -100,32 +116,21 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
             # A net may want a column for each image where the data has a row.
             learner.facts["rows"] = True
             return attempt(learner, name, shown, needs, probe)
-        at_line = learner.raised_at(error)
-        say = f"{type(error).__name__}: {error}".split("\n")[0]
-        # What a class keeps for itself, such as its batches, is called by it alone.
-        if at_line is None or learner.called.get(piece) in learner.guessed or name in ENDS[:3]:
-            return Finding(shown, "·", f"not checked: {say}")
-        if name in ("net", "loss", "backward", "gradients", "sgd", "updater") and trains(learner):
-            return Finding(
-                shown, "·", f"not checked: as it was called here, it raises {say}. train_epoch calls it rightly"
-            )
-        if (
-            name == "evaluate_accuracy"
-            and re.search("shape|size|align|dimension|matmul", say)
-            and not trains(learner)
-        ):
-            return Finding(shown, "·", f"not checked: with batches of images it raises {say}")
-        if name == "train_epoch" and "NoneType" in say:
-            say += ". A gradient is None: call backward before the step"
-        return Finding(getattr(error, "piece", shown), "✗", f"it raises {say}", at_line)
+        line, say = learner.raised_at(error), f"{type(error).__name__}: {error}".split("\n")[0]
+        advice = next((advice for said, advice in RAISES.items() if said in say), "")
+        sure = name in CALLED_ALIKE or isinstance(error, NameError | ZeroDivisionError)
+        sure = sure or (bool(advice) if name in ("sgd", "train_epoch") else raises_itself(learner, line))
+        if line and sure and "grad_fn" not in say:
+            return Finding(getattr(error, "piece", shown), "✗", f"it raises {say}. {advice}".removesuffix(". "), line)
+        return Finding(shown, "·", f"not checked: as it was called here, it raises {say}", line or "")
     return None if note is None else Finding(shown, "✓", note)
 
 
-def trains(learner: Learner) -> bool:
-    """Whether the learner's own epoch, which knows how its pieces are called, raises nothing."""
+def raises_itself(learner: Learner, line: str) -> bool:
+    """Whether the learner's own epoch, which knows how its pieces are called, raises an exception in this line."""
     try:
         with learner.sandbox() as box:
             run(Trial(learner, box))
-    except Exception:
-        return False
-    return True
+    except Exception as error:
+        return learner.raised_at(error) == line
+    return False

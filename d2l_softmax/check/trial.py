@@ -27,11 +27,14 @@ CUTS = r"detach|\.data\b|\.item|\.numpy|no_grad|torch\.tensor\(|float\("
 
 
 class Wrong(Exception):
-    """A piece is wrong; the message says how and what to change, `pattern` finds the line, `name` is another's."""
+    """A piece is wrong; the message says how and what to change, `pattern` finds the line, `name` is another's.
 
-    def __init__(self, message: str, pattern: str = "$^", name: str = ""):
+    Where it is not `known` what the mistake is, the piece may have a convention that is not known, either.
+    """
+
+    def __init__(self, message: str, pattern: str = "$^", name: str = "", known: bool = True):
         super().__init__(message)
-        self.pattern, self.name = pattern, name
+        self.pattern, self.name, self.known = pattern, name, known
 
 
 class Packed(dict):
@@ -231,7 +234,8 @@ class Trial:
             shapes = [[(f, c), (c,)], [(c, f), (c,)], [(c, f), (c, 1)], [(f, c), (1, c)]]
             shapes += [] if self.has_bias() else [[(f + 1, c)], [(f + 1, c), (c,)]]
             with contextlib.suppress(Exception):
-                shapes = [[tuple(a.shape) for a in parts(self.call("init_params", "features classes"))[:2]]]
+                drawn = [tuple(a.shape) for a in parts(self.call("init_params", "features classes"))[:2]]
+                shapes = [drawn, [*drawn, (c,)]] if drawn == [(f + 1, c)] else [drawn]
         known = self.facts.get("way")
         for key in itertools.product(range(len(layouts)), shapes, range(3 if labels else 1)):
             (layout, scale, shift), shape, hot = layouts[key[0]], key[1], key[2]
@@ -350,7 +354,7 @@ class Trial:
         wants = {name: view(right(*inputs)) for name, view in views.items()}
         name = next((n for n, w in wants.items() if got is not None and w.shape == got.shape), next(iter(wants)))
         self.found, want = (way.label, name), wants[name]
-        raise Wrong(f"for 7 images, {differ(got, want, 7)}")
+        raise Wrong(f"for 7 images, {differ(got, want, 7)}", known=False)
 
     def harder(self, piece: str, order: str, way: Way, alone: Way, right: Callable, take: Callable, key: Any) -> None:
         """See `judge`."""

@@ -314,4 +314,8 @@ MUTANTS += [
     (style(62), "np.arange(m), y] = 1", "np.arange(m), y - 1] = 1", "one_hot"),
     (style(63), "lr * gradients(W, b, X, y).b", "lr * gradients(W_new, b, X, y).b", "step"),
     (style(64), "range(1, NUM_OUTPUTS)", "range(1, NUM_OUTPUTS - 1)", "accuracy"),
+    (style(75), "loss.item() * y.size(0)", "loss.item()", "train_epoch"),
+    (style(76), ".reshape(images.shape[0], -1).T", ".reshape(784, -1)", "net"),
+    (style(77), "            p.grad.zero_()", "        p.grad.zero_()", "sgd"),
+    (style(78), "indicator[i, y[i]]", "indicator[i, y[i] - 1]", "one_hot"),
 ]
