@@ -16,10 +16,10 @@ every_mode = pytest.mark.parametrize("mode", MODES)
 
 
 @every_mode
-def test_a_run_on_a_gpu_has_the_figures_and_weights_of_one_on_the_cpu(tmp_path, mode):
+def test_a_run_on_a_gpu_has_the_figures_and_weights_of_one_on_the_cpu(tmp_path, train, mode):
     options = ["--mode", mode, "--momentum", "0.9", "--weight-decay", "0.01", "--validation", "200"]
     for device in ("cpu", "cuda"):
-        assert runs.train(tmp_path, device, *options, "--dtype", "float64", "--device", device, figures=True) == 0
+        assert train(device, *options, "--dtype", "float64", "--device", device, figures=True) == 0
     assert_close(runs.figures(tmp_path / "cuda"), runs.figures(tmp_path / "cpu"), rtol=1e-12, atol=0)
     for name in ("W", "b"):
         found, expected = (runs.checkpoint(tmp_path / device)[name] for device in ("cuda", "cpu"))
@@ -28,9 +28,9 @@ def test_a_run_on_a_gpu_has_the_figures_and_weights_of_one_on_the_cpu(tmp_path, 
 
 
 @every_mode
-def test_a_resumed_run_has_the_bits_of_one_that_was_never_stopped(tmp_path, mode):
+def test_a_resumed_run_has_the_bits_of_one_that_was_never_stopped(tmp_path, train, mode):
     options = ["--mode", mode, "--momentum", "0.9", "--device", "cuda"]
-    assert runs.train(tmp_path, "whole", *options, "--epochs", "4") == runs.train(tmp_path, "parts", *options) == 0
+    assert train("whole", *options, "--epochs", "4") == train("parts", *options) == 0
     assert main(["--resume", str(tmp_path / "parts"), "--epochs", "4"]) == 0
     whole, parts = (runs.checkpoint(tmp_path / name) for name in ("whole", "parts"))
     assert torch.equal(whole["W"], parts["W"])
@@ -38,15 +38,13 @@ def test_a_resumed_run_has_the_bits_of_one_that_was_never_stopped(tmp_path, mode
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_modes_take_the_same_steps(tmp_path, dtype):
-    assert runs.train(tmp_path, "all", "--mode", "compare", "--dtype", dtype, "--device", "cuda") == 0
+def test_the_modes_take_the_same_steps(tmp_path, train, dtype):
+    assert train("all", "--mode", "compare", "--dtype", dtype, "--device", "cuda") == 0
 
 
-def test_the_runs_of_a_sweep_are_those_alone(tmp_path):
+def test_the_runs_of_a_sweep_are_those_alone(tmp_path, train):
     options = ["--device", "cuda", "--dtype", "float64", "--lr"]
-    assert (
-        runs.train(tmp_path, "sweep", *options, "0.1", "0.5") == runs.train(tmp_path, "alone", *options, "0.5") == 0
-    )
+    assert train("sweep", *options, "0.1", "0.5") == train("alone", *options, "0.5") == 0
     (member,) = (tmp_path / "sweep").glob("*0.5*")
     assert_close(runs.figures(member), runs.figures(tmp_path / "alone"), rtol=1e-12, atol=0)
 
@@ -56,7 +54,7 @@ def test_the_runs_of_a_sweep_are_those_alone(tmp_path):
     [(BOOK, "return softmax(scores)", "return softmax(scores).detach()"), (MODULE, "updater.zero_grad()", "pass")],
     ids=["book", "module"],
 )
-def test_a_learners_file_is_trained_and_checked_on_a_gpu(tmp_path, monkeypatch, source, right, wrong):
+def test_a_learners_file_is_trained_and_checked_on_a_gpu(tmp_path, train, monkeypatch, source, right, wrong):
     for text in (source, source.replace(right, wrong)):
         names = {"__name__": "__main__"}
         with torch.device("cuda"):
@@ -69,7 +67,7 @@ def test_a_learners_file_is_trained_and_checked_on_a_gpu(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(source)
     options = ["--mode", "compare", "--modes", "concise,mine.py", "--resize", "28", "--device", "cuda"]
-    assert runs.train(tmp_path, "both", *options) == 0
+    assert train("both", *options) == 0
 
 
 def test_the_textbook_loop_is_measured_on_the_gpu(blobs):

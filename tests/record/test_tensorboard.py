@@ -1,9 +1,8 @@
-"""A real TensorBoard server on finished runs, asked over HTTP as its own pages ask it, and in a browser."""
+"""A real TensorBoard server on finished runs, asked over HTTP as its own pages ask it."""
 
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -13,16 +12,12 @@ from contextlib import contextmanager
 
 import pytest
 from PIL import Image, ImageChops
-from playwright.sync_api import expect, sync_playwright
 
 from tests.processes import PATIENCE, wait_until
 from tests.runs import rows, train
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.slow
-expect.set_options(timeout=60_000)
 
-MODES = ["manual", "scratch"]
 SWEEP = [f"sweep/lr={lr},weight_decay={decay}" for lr in ("0.5", "0.05") for decay in ("0", "1e+20")]
 WHOLE = ["one", "both/scratch", "both/manual", *(run for run in SWEEP if run.endswith("=0"))]
 EXPECTED_RUNS = {"both/differences", *WHOLE, *SWEEP}
@@ -79,45 +74,6 @@ def ask(logdir):
         wait_until(lambda: has(ask, "text", "scores/text_summary", DRAWN))
         wait_until(lambda: has(ask, "images", "picture: drift", ["both/differences"]))
         yield ask
-
-
-@pytest.fixture
-def page(logdir):
-    """The page of the comparison, once the server has read all of its curves."""
-    with tensorboard(logdir / "both") as (url, ask), sync_playwright() as playwright:
-        last = {**dict.fromkeys(MODES, "accuracy/test"), "differences": DIFFERENCES[0]}
-        wait_until(lambda: all(has(ask, "scalars", tag, [run]) for run, tag in last.items()))
-        points = "plugin/scalars/scalars"
-        wait_until(lambda: all(len(ask(points, run=run, tag=tag)) == 2 for run, tag in last.items()))
-        with playwright.chromium.launch(executable_path=CHROMIUM, timeout=1000 * PATIENCE) as browser:
-            page = browser.new_page(viewport={"width": 1600, "height": 1900})
-            page.set_default_timeout(1000 * PATIENCE)
-            # Lines that are elements of the page rather than dots on a canvas, through the figures themselves.
-            page.goto(f"{url}/?forceSVG=true&smoothing=0#timeseries")
-            yield page
-
-
-@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on PATH")
-def test_a_comparison_has_a_card_for_every_figure_and_in_it_a_curve_for_every_mode(page, logdir):
-    names = page.locator("runs-data-table tb-data-table-content-row .table-column-run")
-    expect(names).to_have_text(sorted([*MODES, "differences"]))
-    # TensorBoard opens the first two groups of cards.
-    expect(page.locator("scalar-card tb-truncated-path")).to_have_text(TAGS)
-    page.locator("button.group-toolbar", has_text="mode differences").click()
-    expect(page.locator("scalar-card tb-truncated-path")).to_have_text([*TAGS, *DIFFERENCES])
-    for tag in TAGS:
-        card = page.locator("scalar-card", has_text=tag)
-        shown, lines = card.locator("tb-data-table-content-row"), card.locator(".series-view > svg path")
-        expect(shown).to_have_count(len(MODES))
-        expect(lines).to_have_count(len(MODES))
-        colours = {row.locator(".row-circle span").evaluate("it => it.style.backgroundColor") for row in shown.all()}
-        assert colours == set(lines.evaluate_all("paths => paths.map(path => path.style.stroke)"))
-        assert len(colours) == len(MODES)
-        for row in shown.all():
-            _, mode, value, step, _ = row.locator(".cell").all_inner_texts()
-            last = rows(logdir / "both" / mode)[-1]
-            assert float(value) == pytest.approx(float(last["_".join(tag.split("/")[::-1])]), abs=6e-5)
-            assert step == last["epoch"]
 
 
 def test_scalars_are_grouped(ask):
