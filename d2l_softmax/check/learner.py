@@ -371,6 +371,8 @@ def run_file(path: str) -> dict[str, Any]:
     Raises:
         UserError: it cannot be read, or it raises; the message has its own line and what Python said.
     """
+    if path.endswith(".ipynb"):
+        raise UserError(f"{path} is a notebook: in its last cell, write `check(globals())`")
     module = types.ModuleType("learner")
     module.__file__ = path
     os.environ.setdefault("MPLBACKEND", "Agg")
@@ -388,5 +390,6 @@ def run_file(path: str) -> dict[str, Any]:
         pass
     except Exception as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-        raise UserError(f"{path}:{lines[-1] if lines else 1}: {type(error).__name__}: {error}") from error
+        advice = "; what is checked may not need it: leave it out" if isinstance(error, ImportError) else ""
+        raise UserError(f"{path}:{lines[-1] if lines else 1}: {type(error).__name__}: {error}{advice}") from error
     return module.__dict__

@@ -140,6 +140,9 @@ SGD = {
 # of right answers (batch,), 1 or 0, logits Z and labels y
 ACCURACY = {
     "it counts the wrong answers": lambda hits, Z, y: 1 - hits,
+    "argmax finds the largest entry of the whole batch: add dim=1, or axis=1": lambda hits, Z, y: (
+        Z.argmax() == y
+    ).double(),
     "it takes the smallest entry of each row: take argmax": lambda hits, Z, y: (Z.argmin(1) == y).double(),
     "it divides by the number of classes, not of images": lambda hits, Z, y: hits * len(y) / Z.shape[1],
     "each answer is compared with each label: one of the two has the shape (n, 1)": (
@@ -176,6 +179,7 @@ RAISES = {
     "leaf Variable that requires grad": "Change the parameters under torch.no_grad()",
     "NoneType": "A gradient is None: call backward before the step",
     "backward through the graph a second time": "Compute the loss anew for every batch",
+    "return_types.max": "max gives values and indices: take .values",
 }
 
 # What the gradient of each step is multiplied by. k: number of the batch, n: its images, m: of a full one, N: batches
@@ -194,5 +198,5 @@ EPOCH = {
     "only the first batch is trained on: return or break ends the loop": lambda k, n, m, N: k == 0,
     "only the last batch is trained on: indent backward and step": lambda k, n, m, N: k == N - 1,
     "the gradient is divided by the number of batches": lambda k, n, m, N: 1 / N,
-    "nothing is trained: is step called, and after backward, with no zero_grad between?": lambda k, n, m, N: 0,
+    "nothing is trained: call backward and then the updater, for every batch": lambda k, n, m, N: 0,
 }

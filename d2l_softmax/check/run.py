@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from d2l_softmax.check.steps import PROBES
 from d2l_softmax.check.trial import Trial, Wrong, roles
 from d2l_softmax.errors import UserError
 
+# What raises an exception that is accounted for is wrong.
+ADVISED = ("sgd", "evaluate_accuracy", "train_epoch")
 # What everyone calls alike.
 CALLED_ALIKE = ("softmax", "one_hot", "accuracy")
 # What no other piece is made of.
@@ -78,7 +81,7 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
 
 def proven(learner: Learner, name: str, found: dict[str, Finding]) -> bool:
     """Whether the learner's own epoch is right and runs the piece."""
-    piece = learner.pieces.get(name)
+    piece = learner.pieces.get(name) if name in ("loss", "gradients") else None
     code = getattr(getattr(piece, "forward", piece), "__code__", None)
     lines = {line for *_, line in code.co_lines()} if code else set()
     return "train_epoch" in found and found["train_epoch"].sign == "✓" and bool(learner.lines_run & lines)
@@ -106,6 +109,8 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
         owner = next(
             (p for p, called in learner.called.items() if called == wrong.name), piece if needs else wrong.name
         )
+        if len(needs) > 1 and not wrong.name:
+            owner = needs[0]
         return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(owner or name, wrong.pattern))
     except Exception as error:
         if (
@@ -118,8 +123,10 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
             return attempt(learner, name, shown, needs, probe)
         line, say = learner.raised_at(error), f"{type(error).__name__}: {error}".split("\n")[0]
         advice = next((advice for said, advice in RAISES.items() if said in say), "")
+        if name == "evaluate_accuracy" and re.search(r"\b10\b.*\b4\b", say):
+            advice = "Take argmax with dim=1, or axis=1"
         sure = name in CALLED_ALIKE or isinstance(error, NameError | ZeroDivisionError)
-        sure = sure or (bool(advice) if name in ("sgd", "train_epoch") else raises_itself(learner, line))
+        sure = sure or (bool(advice) if name in ADVISED else raises_itself(learner, line))
         if line and sure and "grad_fn" not in say:
             return Finding(getattr(error, "piece", shown), "✗", f"it raises {say}. {advice}".removesuffix(". "), line)
         return Finding(shown, "·", f"not checked: as it was called here, it raises {say}", line or "")

@@ -1,6 +1,7 @@
 """The probes of what draws, batches, steps and evaluates, and the table of all probes."""
 
 import contextlib
+import inspect
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,7 @@ from d2l_softmax.check.learner import Unknown, arrays, quiet
 from d2l_softmax.check.mistakes import SGD
 from d2l_softmax.check.trial import Trial, Wrong, close, differ, first, parts, roles_of, write
 
+EXHAUSTED = "a second call moves nothing: an iterator of parameters is exhausted after one. Make a list of them"
 IN_PLACE = "Change the tensor itself, p -= ... under torch.no_grad(), or return the new one"
 
 
@@ -149,6 +151,8 @@ def updater(t: Trial) -> str | None:
         extras = [f"{k} {u.param_groups[0][k]}" for k in ("momentum", "weight_decay") if u.param_groups[0].get(k)]
         t.facts["updater"] = "plain"
         return ", ".join([type(u).__name__, *extras])
+    if any(map(inspect.isgenerator, getattr(u, "__dict__", {}).values())):
+        raise Wrong(EXHAUSTED, r"params\b")
     if not (t.objects or t.autograd) or not t.mine:
         return None
     far = {}
@@ -176,11 +180,7 @@ def updater(t: Trial) -> str | None:
                 and moved[0].any()
                 and all(map(torch.equal, after, [first(p) for p in inner.own_weights()]))
             ):
-                raise Wrong(
-                    "a second call moves nothing: an iterator of parameters is exhausted after one. Make a list of "
-                    "them",
-                    r"sgd|step|-=",
-                )
+                raise Wrong(EXHAUSTED, r"sgd|step|-=")
         for name, m in zip("Wb", moved, strict=False):
             if not m.any():
                 raise Wrong(f"{name} is not moved by it", r"sgd|step|-=")
@@ -198,7 +198,8 @@ def updater(t: Trial) -> str | None:
     t.facts.update(updater="divides" if divides else "plain", lr=far[4] * (4 if divides else 1))
     if nominal and not divides and abs(far[4] * nominal / file_lr(t) - 1) < 0.01:
         raise Wrong(
-            f"it always divides by {nominal}, but the last batch is shorter: divide by len(y)", "batch_size|sgd"
+            f"it always divides by {nominal}, but the last batch is shorter: divide by the number that it is given",
+            "batch_size|sgd",
         )
     return "divides by the batch size that it gets" if divides else "does not divide"
 

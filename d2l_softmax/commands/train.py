@@ -140,7 +140,9 @@ def _end_of_run(run) -> int:
 def _advise(run) -> None:
     """Print one line where the training loss at the end is high or still falls fast; nothing where neither is so."""
     guessing, losses = math.log(len(run.dataset.classes)), [result.train_loss for result in run.history]
-    if losses[-1] > guessing:
+    if losses[-1] > guessing / 2 and run.dataset.description["border"] > run.dataset.max_value / 2:
+        print("The images have a light background and need small steps: try --lr 0.01 --batch-size 16 --epochs 30.")
+    elif losses[-1] > guessing:
         print(
             f"The train loss is above {guessing:.4f}, that of guessing: try a smaller --lr, {run.settings.lr / 10:g}."
         )
@@ -178,7 +180,8 @@ def _end_of_comparison(comparison) -> int:
 def _say_what(*modes: str) -> None:
     """Print what of a learner's file was trained."""
     for mode in filter(is_own_file, modes):
-        print(f"{mode}: its net, loss and updater, in this program's loop; `python check.py {mode}` judges the rest")
+        own = "its net, loss and updater, in this program's loop, which sets the gradients to zero"
+        print(f"{mode}: {own}; `python check.py {mode}` judges the rest")
 
 
 def _say_where(folder: Path, logdir: Path) -> None:

@@ -73,7 +73,7 @@ def build(path, num_inputs, num_outputs, *, lr, momentum=0.0, weight_decay=0.0, 
     if W.shape != (num_inputs, num_outputs) or b.shape != (num_outputs,):
         raise UserError(
             f"{path} is made for {' × '.join(map(str, W.shape))} weights, but these data need {num_inputs} × "
-            f"{num_outputs}: choose another --dataset or --resize"
+            f"{num_outputs}: choose another --dataset, or --resize {round(len(W) ** 0.5)}"
         )
     drawn = init_params(num_inputs, num_outputs, device=device, dtype=dtype, **start)
     W.copy_(drawn[0].detach())

@@ -189,9 +189,10 @@ class Run:
             UserError: its loss is not finite; then nothing of the epoch is kept.
         """
         if not result.is_finite:
+            own = f", and `python check.py {self.settings.mode}`" if is_own_file(self.settings.mode) else ""
             raise UserError(
                 f"the loss is no longer finite in epoch {result.epoch}: {len(self.history)} epoch(s) and settings "
-                f"are in {self.folder}; try a smaller --lr than {self.settings.lr:g}"
+                f"are in {self.folder}; try a smaller --lr than {self.settings.lr:g}{own}"
             )
         self.history.append(result)
         if self.recorder is not None:
