@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from d2l_softmax.check.learner import Unknown
+from d2l_softmax.check.learner import Unknown, arrays
 from d2l_softmax.check.mistakes import EPOCH, RETURNS, TOO_LARGE, at
 from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.trial import LR, Trial, Wrong, close, first, parts, roles_of, write
@@ -110,7 +110,8 @@ def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
     for p in held if held and t.autograd else ():
         p.requires_grad_()
     weights, used, training = [], {}, []
-    live = lambda: held or t.own_weights()  # noqa: E731
+    packs = bool(held) and "params" in roles  # a step may put new arrays into a dictionary
+    live = lambda: [a for _, a in arrays(packed)] if packs else held or t.own_weights()  # noqa: E731
 
     def after_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
         moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
@@ -121,6 +122,10 @@ def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
     values |= {"n": sizes[0], "W": W, "b": b, "params": packed}
     values |= {"X": next(t.ways(10)).values["X"], "y": t.labels(10)} if len(sizes) == 1 else {}
     values |= {k: t.box[k] for k in ("net", "loss", "updater") if k in t.box}
+    if "sgd" in t.box and t.autograd:
+        # The book's updater, where it is made in a main().
+        order = "params grads lr n W b"
+        values.setdefault("updater", lambda n: t.call("sgd", order, params=t.mine, n=n, lr=LR))
     if t.module is not None:
         # What the file makes elsewhere, in a main(), say.
         values.setdefault("updater", torch.optim.SGD(t.module.parameters(), LR))
@@ -269,10 +274,7 @@ def unexplained(t: Trial, shown: str) -> NoReturn:
     words = {*t.learner.words, *(n for f in t.learner.functions() for n in f.__code__.co_varnames)}
     if meant := sorted(w for w in words if OTHER.search(w) or (not t.facts.get("penalty") and PENALTY.search(w))):
         raise Unknown(f"not judged: {shown}, which {meant[0]} may be meant to do")
-    f = t.box["train_epoch"]
-    if len(sizes_of(t)) == 1 and not (
-        {"n"} & roles_of(t, "train_epoch") or ROLES["n"] & vars(getattr(f, "__self__", f)).keys()
-    ):
+    if len(sizes_of(t)) == 1:
         raise Unknown("not judged: it makes its own batches")
     whole = "sgd" in t.box and {"X", "y"} <= roles_of(t, "sgd")  # a step that computes its own gradients
     raise Wrong(

@@ -23,6 +23,8 @@ from d2l_softmax.errors import UserError
 
 # What a notebook keeps for itself.
 HISTORY = re.compile(r"_+|_i?\d+|_[iod]h|_+i+|In|Out|__.*")
+# A function that makes a net.
+FACTORY = re.compile("(?i)(get|make|build|create|init)_?(net|network|model)")
 LARGE = 2_000_000
 
 
@@ -49,7 +51,7 @@ def arrays(root: Any, name: str = "", depth: int = 8, seen: set | None = None) -
     root = getattr(root, "__self__", root) if isinstance(root, types.MethodType) else root
     items = root.items() if isinstance(root, dict) else enumerate(root) if isinstance(root, list | tuple) else ()
     for key, value in [*items, *getattr(root, "__dict__", {}).items()]:
-        yield from arrays(value, key if isinstance(key, str) else name, depth - 1, seen)
+        yield from arrays(value, key if isinstance(key, str) and key != "value" else name, depth - 1, seen)
 
 
 def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bool]:
@@ -66,8 +68,9 @@ def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bo
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             continue
         name = p.name.lower().strip("_").rstrip("0123456789_")
-        if name in ROLES["params"] and any(arrays(p.default)):
-            continue
+        own_default = any(arrays(p.default)) if name in ROLES["params"] else p.default is not p.empty
+        if own_default and name in ROLES["params"] | ROLES["args"]:
+            continue  # it is better than a guess
         role = next((role for role in left if name in ROLES[role]), None)
         if not arguments and not waiting and role in ("n", "lr") and role not in order.split():
             role = order.split()[0]  # the first argument, such as eta, the logits of statisticians
@@ -76,7 +79,8 @@ def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bo
             left.remove(role)
         elif p.default is p.empty:
             waiting.append(p.name)
-    rest = [role for role in order.split() if role in left]
+    weights = {"params", "W"} - {*left}  # who passes them does not pass the net
+    rest = [role for role in order.split() if role in left and not (weights and role == "net")]
     if len(rest) < len(waiting):
         raise Unknown(f"not checked: it is not known what to pass as {', '.join(waiting[len(rest) :])}")
     return arguments | {n: values[role] for n, role in zip(waiting, rest, strict=False)}, len(waiting) <= (
@@ -140,7 +144,7 @@ class Learner:
                 if self.is_own(value) and isinstance(value, type) and value not in made_by_file:
                     with contextlib.suppress(Exception):
                         sizes = {"features": 784, "classes": 10, "lr": 0.1, "seed": 0, **made}
-                        order = "params net lr" if hasattr(value, "step") else "features classes"
+                        order = "params net lr" if hasattr(value, "step") else "features classes lr"
                         arguments, sure = bind(value, sizes, order)
                         instance = own[f"{key}()"] = value(**arguments)
                         self.guessed |= set() if sure else {key}
@@ -148,7 +152,12 @@ class Learner:
                             del own[f"{key}()"]  # its weights are made when it is trained
                         if held := [a for _, a in arrays(vars(instance)) if a.ndim == 2]:
                             parameters = getattr(instance, "parameters", lambda held=held: held)
-                            made = {"net": instance, "params": parameters()}
+                            made = {"net": instance, "params": list(parameters())}
+            for key, value in list(own.items()) if not any(hasattr(v, "forward") for v in own.values()) else ():
+                if inspect.isfunction(value) and FACTORY.fullmatch(key):
+                    with contextlib.suppress(Exception):
+                        own[f"{key}()"] = value()
+                        del own[key]
             for value in own.values():
                 if isinstance(value, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, value.parameters())):
                     # The first images give a lazy layer its weights.
@@ -158,17 +167,20 @@ class Learner:
             self.add(key, value)
         for key, value in vars(getattr(self.pieces.get("train_epoch"), "__self__", None) or self).items():
             # A trainer's own net and optimizer, not others that the file could make.
-            kinds = {"net": torch.nn.Module, "updater": torch.optim.Optimizer}
-            for piece in (p for p, kind in kinds.items() if isinstance(value, kind) and "loss" not in key):
-                self.pieces[piece], self.called[piece] = value, key
+            if isinstance(value, torch.nn.Module) and list(value.parameters()):
+                self.pieces["net"], self.called["net"] = value, key
+            elif isinstance(value, torch.optim.Optimizer):
+                self.pieces["updater"], self.called["updater"] = value, key
         f = self.pieces.get("sgd")
         if f and not any(
             n.lower() in ROLES["params"] | ROLES["W"] | ROLES["grads"] | ROLES["dW"]
             for n in inspect.signature(f).parameters
         ):
-            # A step without parameters to change is an updater.
+            # A step without parameters to change is an updater, unless it is one of a meter, say.
+            holds = not isinstance(f, types.MethodType) or any(arrays(vars(f.__self__)))
             for held in (self.pieces, self.called):
-                held.setdefault("updater", held.pop("sgd"))
+                value = held.pop("sgd")
+                held |= {"updater": held.get("updater", value)} if holds else {}
         held = [
             dict(zip(f.__code__.co_freevars, map(contents, f.__closure__ or ()), strict=True))
             for f in self.functions()
@@ -200,7 +212,10 @@ class Learner:
             for name in set(methods) - {"forward"}:
                 if inspect.isfunction(methods[name]) and not name.startswith("__"):
                     self.add(name, getattr(value, name))
-            piece = "loss" if isinstance(value, torch.nn.modules.loss._Loss) or piece == "loss" else "net"
+            if isinstance(value, torch.nn.modules.loss._Loss):
+                piece = "loss"
+            elif piece not in ("loss", "softmax") or list(value.parameters()):
+                piece = "net"
         elif isinstance(value, torch.optim.Optimizer):
             piece = "updater"
         elif {"forward", "backward"} <= set(methods) and not {"train_epoch", "train", "fit"} & set(methods):

@@ -5,7 +5,7 @@ import re
 PIECES = {
     "softmax": "softmax stable_softmax softmax_stable log_softmax logsoftmax",
     "one_hot": "one_hot onehot to_one_hot to_onehot one_hot_encode one_hot_encoding make_one_hot one_hot_labels "
-    "encode",
+    "convert_to_one_hot encode",
     "net": "net model network forward feedforward feed_forward predict_proba predict_probabilities scores logits "
     "linear layer clf classifier hypothesis linreg predict_probs",
     "loss": "cross_entropy loss criterion loss_fn ce_loss crossentropy cross_entropy_loss nll nll_loss loss_func "
@@ -22,8 +22,8 @@ PIECES = {
     "predict": "predict predictions predict_classes predict_labels predict_class classify",
     "data_iter": "data_iter batches get_batches minibatches iterate_minibatches batch_iter make_batches "
     "batch_generator load_batches create_batches iter_batches next_batch data_loader",
-    "init_params": "init_params initialize_parameters initialize init_parameters initialise init init_weights "
-    "initialize_params get_params make_params",
+    "init_params": "init_params initialize_parameters initialize init_parameters initialise initialiser init "
+    "init_weights initialize_params get_params make_params",
     "train_epoch": "train_epoch train_one_epoch epoch run_epoch fit_epoch one_epoch train_loop train fit "
     "train_model training train_step",
 }

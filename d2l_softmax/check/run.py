@@ -1,6 +1,7 @@
 """Run every probe on what a learner has written, and gather what they find."""
 
 import contextlib
+import inspect
 import random
 import re
 from pathlib import Path
@@ -20,8 +21,8 @@ from d2l_softmax.errors import UserError
 
 # What raises an exception that is accounted for is wrong.
 ADVISED = ("sgd", "evaluate_accuracy", "train_epoch")
-# What everyone calls alike.
-CALLED_ALIKE = ("softmax", "one_hot", "accuracy")
+# What everyone calls alike, with so many arguments.
+CALLED_ALIKE = {"softmax": 1, "one_hot": 1}
 # What no other piece is made of.
 ENDS = ("data_iter", "init_params", "predict", "evaluate_accuracy")
 
@@ -43,7 +44,7 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
             f"nothing to check was found in {path or 'these names'}; the names looked for are {', '.join(PIECES)} "
             "and the like, and `names` says others"
         )
-    found: dict[str, Finding] = {}
+    found: list[tuple[str, Finding]] = []
     learner.facts["unknown"] = set()
     probes = [(None, *row) for row in PROBES]
     for version in learner.versions:
@@ -62,13 +63,13 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
             continue
         shown = " + ".join(learner.called.get(n, n) for n in needs) if needs and name != "backward" else name
         if (finding := attempt(learner, name, shown, needs, probe)) is not None:
-            found[name if version is None else shown] = finding
+            found.append((name, finding))
     findings, bad = [], ""
-    for name, finding in found.items():
+    for name, finding in found:
         if finding.sign == "✗" and bad:
             # The first cause is the one to put right; what follows may come from it.
             finding = Finding(finding.piece, "·", f"not judged: put {bad} right first")
-        elif finding.sign == "✗" and name in learner.facts["unknown"] and proven(learner, name, found):
+        elif finding.sign == "✗" and name in learner.facts["unknown"] and proven(learner, name, dict(found)):
             finding = Finding(finding.piece, "·", f"not judged: {finding.message} But train_epoch is right with it")
         elif finding.sign == "✗" and name not in ENDS and learner.facts.get("overflow") != name:
             bad = finding.piece
@@ -125,12 +126,20 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
         advice = next((advice for said, advice in RAISES.items() if said in say), "")
         if name == "evaluate_accuracy" and re.search(r"\b10\b.*\b4\b", say):
             advice = "Take argmax with dim=1, or axis=1"
-        sure = name in CALLED_ALIKE or isinstance(error, NameError | ZeroDivisionError)
+        alike = CALLED_ALIKE.get(name, -1) == required(learner.pieces.get(name))
+        sure = alike or isinstance(error, NameError | ZeroDivisionError)
         sure = sure or (bool(advice) if name in ADVISED else raises_itself(learner, line))
         if line and sure and "grad_fn" not in say:
             return Finding(getattr(error, "piece", shown), "✗", f"it raises {say}. {advice}".removesuffix(". "), line)
         return Finding(shown, "·", f"not checked: as it was called here, it raises {say}", line or "")
     return None if note is None else Finding(shown, "✓", note)
+
+
+def required(f: Any) -> int | None:
+    """How many arguments a function needs; None if it is none."""
+    if not callable(f):
+        return None
+    return sum(p.default is p.empty for p in inspect.signature(f).parameters.values())
 
 
 def raises_itself(learner: Learner, line: str) -> bool:

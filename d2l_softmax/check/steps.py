@@ -23,6 +23,8 @@ def data_iter(t: Trial) -> str:
     batches = [parts(tuple(batch)) for batch in t.call("data_iter", "n X y", X=X, y=y, n=4)]
     if not batches or any(len(batch) < 2 or batch[0].ndim < 2 for batch in batches):
         raise Unknown("not checked: it does not yield pairs of images and labels")
+    if any(len(batch[0]) != len(batch[1]) for batch in batches):
+        raise Unknown("not checked: it yields a column for each image")
     images, labels = (torch.cat([batch[i] for batch in batches]) for i in (0, 1))
     if not torch.equal(images[:, 0] / 2 + t.learner.first_label, labels.reshape(-1)):
         raise Wrong(
@@ -132,6 +134,7 @@ def sgd(t: Trial) -> str:
     if len({kind.split(",")[0] for kind in kinds.values()}) > 1:
         raise Wrong(f"it {kinds['W']} for W, but for b it {kinds['b']}", "/")
     t.facts["zeroes"] = not t.autograd or all(p.grad is None or not p.grad.any() for p in start.values())
+    t.facts["updater"] = "divides" if kinds["W"].startswith("divides") else "plain"
     return kinds["W"]
 
 
@@ -235,8 +238,8 @@ def accuracy(t: Trial) -> str:
 
 # The name of the finding, the pieces it needs, and the probe, in the order in which they run.
 PROBES: list[tuple[str, tuple[str, ...], Callable[[Trial], str | None]]] = [
-    ("softmax", ("softmax",), probes.softmax),
     ("one_hot", ("one_hot",), probes.one_hot),
+    ("softmax", ("softmax",), probes.softmax),
     ("data_iter", ("data_iter",), data_iter),
     ("init_params", ("init_params",), init_params),
     ("weights", (), probes.weights),

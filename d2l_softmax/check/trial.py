@@ -61,6 +61,9 @@ class Options:
     def __getattr__(self, name: str) -> int:
         return 0
 
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name)
+
 
 class Way(NamedTuple):
     """One way to call a piece: its convention, the arguments by role, and what the right result is made of."""
@@ -147,8 +150,10 @@ class Trial:
         """The learner's own W and b as they are in the sandbox, the weights first; more, where there are layers."""
         net = self.box.get("net")
         root = {k: v for k, v in self.learner.ns.items() if not k.startswith("_") and k not in self.learner.unused}
-        if self.module is not None or self.objects or isinstance(net, types.MethodType):
-            root = net
+        pieces = [net] if net is not None else [self.box.get(piece) for piece in ("gradients", "loss", "train_epoch")]
+        method = next((piece for piece in pieces if isinstance(piece, types.MethodType)), None)
+        if self.module is not None or self.objects or method is not None:
+            root = method or net
         found = [(n.lower(), a) for n, a in arrays(root) if a.ndim and a.size != 1]
         if self.module is None:
             found = [(n, a) for n, a in found if n in ROLES["W"] | ROLES["b"] or getattr(a, "requires_grad", False)]
@@ -199,6 +204,10 @@ class Trial:
             f = getattr(f, "forward", None) or f.step
         if isinstance(f, types.BuiltinFunctionType):
             raise Unknown("not checked: it is PyTorch's own")
+        held = arrays(vars(f.__self__)) if isinstance(f, types.MethodType) else ()
+        held = [a for _, a in held if self.mine and a.shape == self.mine[0].shape]
+        if held and not any(a is p for a in held for p in self.mine):
+            raise Unknown(f"not checked: it has weights of its own, not those of {self.learner.called.get('net')}")
         sizes = {
             "classes": self.classes,
             "features": self.features,
@@ -231,7 +240,7 @@ class Trial:
         if self.mine and not self.hidden:
             shapes = [[tuple(a.shape) for a in self.mine]]
         else:
-            shapes = [[(f, c), (c,)], [(c, f), (c,)], [(c, f), (c, 1)], [(f, c), (1, c)]]
+            shapes = [[(f, c), (c,)], [(c, f), (c,)], [(c, f), (c, 1)], [(f, c), (1, c)], [(f, c), (c, 1)]]
             shapes += [] if self.has_bias() else [[(f + 1, c)], [(f + 1, c), (c,)]]
             with contextlib.suppress(Exception):
                 drawn = [tuple(a.shape) for a in parts(self.call("init_params", "features classes"))[:2]]

@@ -318,4 +318,8 @@ MUTANTS += [
     (style(76), ".reshape(images.shape[0], -1).T", ".reshape(784, -1)", "net"),
     (style(77), "            p.grad.zero_()", "        p.grad.zero_()", "sgd"),
     (style(78), "indicator[i, y[i]]", "indicator[i, y[i] - 1]", "one_hot"),
+    (style(86), "p -= lr * p.grad", "p -= lr * p.grad / batch_size", "loss sgd"),
+    (style(87), "torch.amax(x, dim=1, keepdim=True)", "torch.max(x)", "net"),
+    (style(91), "* len(y) / len(loader.dataset)", "/ len(loader)", "evaluate_accuracy"),
+    (style(92), "float(l.sum())", "float(l.mean())", "train_epoch_ch3"),
 ]
