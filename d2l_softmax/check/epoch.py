@@ -122,10 +122,11 @@ def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
     values |= {"n": sizes[0], "W": W, "b": b, "params": packed}
     values |= {"X": next(t.ways(10)).values["X"], "y": t.labels(10)} if len(sizes) == 1 else {}
     values |= {k: t.box[k] for k in ("net", "loss", "updater") if k in t.box}
-    if "sgd" in t.box and t.autograd:
+    needed = [p.name for p in inspect.signature(t.box["train_epoch"]).parameters.values() if p.default is p.empty]
+    if "sgd" in t.box and t.autograd and ROLES["updater"] & {*needed}:
         # The book's updater, where it is made in a main().
         order = "params grads lr n W b"
-        values.setdefault("updater", lambda n: t.call("sgd", order, params=t.mine, n=n, lr=LR))
+        values.setdefault("updater", lambda n: t.call("sgd", order, params=t.mine, n=n, lr=lr))
     if t.module is not None:
         # What the file makes elsewhere, in a main(), say.
         values.setdefault("updater", torch.optim.SGD(t.module.parameters(), LR))
@@ -274,7 +275,9 @@ def unexplained(t: Trial, shown: str) -> NoReturn:
     words = {*t.learner.words, *(n for f in t.learner.functions() for n in f.__code__.co_varnames)}
     if meant := sorted(w for w in words if OTHER.search(w) or (not t.facts.get("penalty") and PENALTY.search(w))):
         raise Unknown(f"not judged: {shown}, which {meant[0]} may be meant to do")
-    if len(sizes_of(t)) == 1:
+    f, drawn = t.box["train_epoch"], {"choice", "randint", "sample"} & words
+    named = {"n"} & roles_of(t, "train_epoch") or ROLES["n"] & vars(getattr(f, "__self__", f)).keys()
+    if len(sizes_of(t)) == 1 and (drawn or not named):
         raise Unknown("not judged: it makes its own batches")
     whole = "sgd" in t.box and {"X", "y"} <= roles_of(t, "sgd")  # a step that computes its own gradients
     raise Wrong(

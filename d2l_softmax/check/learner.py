@@ -205,6 +205,10 @@ class Learner:
 
     def add(self, key: str, value: Any) -> None:
         """Take what a name holds for a piece, if name or kind say so; of several, the first name in the table."""
+        if isinstance(value, types.BuiltinFunctionType):
+            if not isinstance(owner := value.__self__, type) or not issubclass(owner, torch.autograd.Function):
+                return
+            value = with_signature(value, owner.forward, self.ns["__name__"])
         methods = {} if isinstance(value, type) or not self.is_own(type(value)) else vars(type(value))
         piece = self.names.get(key) or next((p for p, names in PIECES.items() if plain(key) in names), None)
         rank = PIECES[piece].index(plain(key)) + (plain(key) != key) / 2 if piece and key not in self.names else -1
@@ -358,10 +362,24 @@ def clone(value: Any, memo: dict[int, Any]) -> Any:
     """A copy that keeps its ties with what was copied before; data sets, and what cannot be copied, are shared."""
     if type(value).__module__.startswith(("torch.utils.data", "torchvision")) or isinstance(value, types.ModuleType):
         return value
+    known = set(memo)
     try:
         return copy.deepcopy(value, memo)
     except Exception:
+        for begun in memo.keys() - known:
+            del memo[begun]
         return value
+
+
+def with_signature(apply: Any, forward: Any, module: str) -> types.FunctionType:
+    """`apply` of a `torch.autograd.Function` as a function of its `forward`'s arguments."""
+
+    def function(*args: Any) -> Any:
+        return apply(*args)
+
+    function.__signature__ = inspect.Signature([*inspect.signature(forward).parameters.values()][1:])
+    function.__module__, function.__wrapped__ = module, forward
+    return function
 
 
 def contents(cell: types.CellType) -> Any:

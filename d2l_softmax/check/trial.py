@@ -152,7 +152,7 @@ class Trial:
         root = {k: v for k, v in self.learner.ns.items() if not k.startswith("_") and k not in self.learner.unused}
         pieces = [net] if net is not None else [self.box.get(piece) for piece in ("gradients", "loss", "train_epoch")]
         method = next((piece for piece in pieces if isinstance(piece, types.MethodType)), None)
-        if self.module is not None or self.objects or method is not None:
+        if self.module is not None or self.objects or method is not None or self.learner.is_own(type(net)):
             root = method or net
         found = [(n.lower(), a) for n, a in arrays(root) if a.ndim and a.size != 1]
         if self.module is None:
