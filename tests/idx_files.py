@@ -41,7 +41,7 @@ def make_folder(folder: Path, n_train: int, n_test: int, classes: int, side: int
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
     """When each file and folder below `folder` was last written, and what the files hold."""
-    paths = [folder, *folder.rglob("*")]
+    paths = [folder, *(path for path in folder.rglob("*") if path.name != ".lock")]
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in paths}
 
 

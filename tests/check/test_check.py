@@ -44,6 +44,7 @@ def test_learners_files(path):
     assert found == ([WRONG[path.stem]] if path.stem in WRONG else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(MUTANTS)))
 def test_a_mistake_is_named_at_its_piece(tmp_path, number):
     base, old, new, pieces = MUTANTS[number]
