@@ -171,6 +171,7 @@ LONG = ("$x$", "b$ $c", "有很长很长很长的名字的靴子", *(f"{i} has a
 ODD = {"high images and long names": make_case(13, 40, 3, LONG), "few images": make_case(3, 2, 2, "0123456789")}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not pictures.CJK_FONTS, reason="no font here has Chinese letters")
 @pytest.mark.parametrize("name", ODD)
 def test_every_text_is_whole_and_no_captions_overlap(name):
