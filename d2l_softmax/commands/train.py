@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     explained = f"FILE.py is your own; {COMPARE} trains several side by side and fails if they differ"
     add(group, "--mode", f"which implementation; {explained}")
     which = f"which to compare (default: {','.join(MODES)})"
-    group.add_argument("--modes", metavar="A,B,…", help=which)
+    group.add_argument("--modes", nargs="+", metavar="A,B,…", help=which)
     add(group, "--epochs", "passes over the training images", "N", type=int)
     add(group, "--lr", "learning rate; several values, here or below, make a sweep", "X", type=float)
     add(group, "--lr-schedule", "how it changes from epoch to epoch")
@@ -78,11 +78,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _dispatch(options: dict) -> int:
-    modes = options.pop("modes", None)
+    given = options.pop("modes", None)
+    modes = " ".join(MODES if given is None else given).replace(",", " ").split()
     comparing = options.get("mode") == COMPARE
-    if modes is not None and not comparing:
-        raise UserError(f"--modes {modes} is for --mode {COMPARE}")
-    for name in (modes or options.get("mode", "")).split(","):
+    if given is not None and not comparing:
+        raise UserError(f"--modes {','.join(modes)} is for --mode {COMPARE}")
+    for name in modes if comparing else [options.get("mode", "")]:
         if is_own_file(name) and not os.path.isfile(name):
             raise UserError(f"{name}: there is no such file")
     dataset = options.get("dataset", Settings.dataset)
@@ -109,7 +110,7 @@ def _dispatch(options: dict) -> int:
 
         return _end_of_run(resume(Path(options.pop("resume")), options))
     if comparing:
-        settings = [Settings(**(options | {"mode": mode})) for mode in (MODES if modes is None else modes.split(","))]
+        settings = [Settings(**(options | {"mode": mode})) for mode in modes]
         from d2l_softmax.experiment.compare import compare
 
         return _end_of_comparison(compare(settings))

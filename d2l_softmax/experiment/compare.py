@@ -110,9 +110,10 @@ def compare(settings: list[Settings]) -> Comparison:
     Raises:
         UserError: as `run`, or there are fewer than two modes.
     """
-    first, modes = settings[0], [each.mode for each in settings]
+    modes = [each.mode for each in settings]
     if len(set(modes)) < max(2, len(modes)) or COMPARE in modes:
         raise UserError(f"--modes must name at least two different modes, got '{','.join(modes)}'")
+    first = settings[0]
     dataset, device = data_and_device(first)
     runs = [Run(each, dataset, device) for each in settings]
     folder = create_run_folder(first.logdir, f"{dataset.name}-compare", first.run_name)
