@@ -51,7 +51,7 @@ def test_what_pip_installs_works_in_any_folder(tmp_path):
     assert requirements.split() == sorted((ROOT / "requirements.txt").read_text().split())
     assert files.split() == ["d2l_softmax", f"d2l_softmax-{version}.dist-info"]
     assert Path(path).is_relative_to(site)
-    programs, arguments = site / "bin", ("--dataset", "digits", "--epochs", "1", "--no-figures", "--device", "cpu")
+    programs, arguments = site / "bin", ("--dataset", "digits", "--epochs", "1", "--no-figures", "--run-name", "one")
     assert "after epoch 1: train loss " in output(programs / "d2l-softmax", *arguments)
-    assert "of the first 10 test images" in output(programs / "d2l-softmax-predict")
+    assert "of the first 10 test images" in output(programs / "d2l-softmax-predict", "runs/one")
     assert output(programs / "d2l-softmax-check", "--help").startswith("usage: d2l-softmax-check ")
