@@ -55,6 +55,7 @@ ROLES = {
     "features": "num_inputs num_features in_features input_size n_in n_features input_dim d num_pixels in_dim pixels",
     "reg": "reg penalty lambda lam l2 weight_decay wd lambd reg_lambda lmbda",
     "seed": "seed random_state rng_seed",
+    "train": "train training is_train is_training",
     "device": "device",
     "args": "args cfg config hparams flags",
     "dim": "dim axis",

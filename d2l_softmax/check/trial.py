@@ -167,8 +167,9 @@ class Trial:
         return weights + biases[: max(1, len(weights))] if weights else []
 
     def own_gradients(self) -> list[Any]:
-        """The arrays that a layer object holds besides W and b."""
-        held = [a for _, a in arrays(vars(self.box["net"])) if a.size != self.features]
+        """The arrays that a layer object holds besides W, b and velocities."""
+        held = [(n.lower(), a) for n, a in arrays(vars(self.box["net"])) if a.size != self.features]
+        held = [a for n, a in held if not re.match("vel|mom", n)]
         return [a for a in held if not any(a is m for m in self.mine)]
 
     def has_bias(self) -> bool:
@@ -216,7 +217,7 @@ class Trial:
             "dim": 1,
         }
         device = self.learner.device
-        sizes |= {"epochs": 1, "device": device, "seed": 0, "n": len(self.y), "args": Options(device)}
+        sizes |= {"epochs": 1, "device": device, "seed": 0, "train": True, "n": len(self.y), "args": Options(device)}
         given = {k: self.give(v) for k, v in values.items()} | {k: v for k, v in sizes.items() if k not in values}
         return f, *bind(f, given, order)
 
