@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -114,11 +115,10 @@ def _measure(options: argparse.Namespace) -> None:
             measured = {"processes": options.busy, "alone": alone, "beside": beside, "ratios": ratios}
             write(options.out / "speed-busy.json", about | measured)
         return
-    skipped = [name for name in PEERS if missing(name)]
-    if device.type == "cpu":
-        peers = {name: make(dataset) for name, make in PEERS.items() if name not in skipped}
-    else:
-        peers, skipped = {name: PEERS[name](dataset, device) for name in MOVABLE}, []
+    on_cpu = device.type == "cpu"
+    makers = PEERS if on_cpu else {name: partial(PEERS[name], device=device) for name in MOVABLE}
+    skipped = [name for name in makers if missing(name)]
+    peers = {name: make(dataset) for name, make in makers.items() if name not in skipped}
     result = summary(interleaved(modes | peers, options.rounds)) | {"skipped": skipped} | about
     print(f"{'':15s} {'seconds':>8s}" + "".join(f"{'÷ ' + name:>12s}" for name in modes))
     for name, seconds in result["seconds"].items():
@@ -126,12 +126,12 @@ def _measure(options: argparse.Namespace) -> None:
         print(f"{name:15s} {seconds:8.3f}" + "".join("           –" if c is None else f"{c:11.2f}×" for c in cells))
     for name in skipped:
         print(f"{name:15s}  skipped: not installed (pip install -r requirements-bench.txt)")
-    if options.out is not None and device.type != "cpu":
-        about = {"device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type}
-        write(options.out / f"speed-{device.type}.json", result | about)
-    elif options.out is not None:
+    if options.out is not None and on_cpu:
         write(options.out / "speed.json", result)
         draw(result, options.out / "speed.png")
+    elif options.out is not None:
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        write(options.out / f"speed-{device.type}.json", result | {"device": name})
 
 
 if __name__ == "__main__":

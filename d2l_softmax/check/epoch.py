@@ -122,13 +122,12 @@ def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
     values |= {"n": sizes[0], "W": W, "b": b, "params": packed}
     values |= {"X": next(t.ways(10)).values["X"], "y": t.labels(10)} if len(sizes) == 1 else {}
     values |= {k: t.box[k] for k in ("net", "loss", "updater") if k in t.box}
+    # What the file makes elsewhere, in a main(), say.
     needed = [p.name for p in inspect.signature(t.box["train_epoch"]).parameters.values() if p.default is p.empty]
     if "sgd" in t.box and t.autograd and ROLES["updater"] & {*needed}:
-        # The book's updater, where it is made in a main().
         order = "params grads lr n W b"
         values.setdefault("updater", lambda n: t.call("sgd", order, params=t.mine, n=n, lr=lr))
     if t.module is not None:
-        # What the file makes elsewhere, in a main(), say.
         values.setdefault("updater", torch.optim.SGD(t.module.parameters(), LR))
         if t.facts.get("net") == "logits":
             values.setdefault("loss", torch.nn.CrossEntropyLoss())

@@ -135,8 +135,6 @@ class Learner:
         self.source = Path(path).read_text("utf-8", "replace").splitlines() if path else []
         own = {key: value for key, value in ns.items() if not HISTORY.fullmatch(key)}
         made: dict[str, Any] = {}
-        # Classes of which an object was made with arguments that may be wrong.
-        self.guessed: set[str] = set()
         modules = [m for v in own.values() if isinstance(v, torch.nn.Module) for m in v.modules()]
         made_by_file = {type(v) for v in [*own.values(), *modules]}
         with quiet():
@@ -145,9 +143,7 @@ class Learner:
                     with contextlib.suppress(Exception):
                         sizes = {"features": 784, "classes": 10, "lr": 0.1, "seed": 0, **made}
                         order = "params net lr" if hasattr(value, "step") else "features classes lr"
-                        arguments, sure = bind(value, sizes, order)
-                        instance = own[f"{key}()"] = value(**arguments)
-                        self.guessed |= set() if sure else {key}
+                        instance = own[f"{key}()"] = value(**bind(value, sizes, order)[0])
                         if any(v is None for k, v in vars(instance).items() if k.lower() in ROLES["W"]):
                             del own[f"{key}()"]  # its weights are made when it is trained
                         if held := [a for _, a in arrays(vars(instance)) if a.ndim == 2]:
@@ -165,7 +161,8 @@ class Learner:
                         value(torch.zeros(2, 1, 28, 28))
         for key, value in (given or own).items():
             self.add(key, value)
-        for key, value in vars(getattr(self.pieces.get("train_epoch"), "__self__", None) or self).items():
+        trainer = getattr(self.pieces.get("train_epoch"), "__self__", None)
+        for key, value in getattr(trainer, "__dict__", {}).items():
             # A trainer's own net and optimizer, not others that the file could make.
             if isinstance(value, torch.nn.Module) and list(value.parameters()):
                 self.pieces["net"], self.called["net"] = value, key
@@ -180,7 +177,8 @@ class Learner:
             holds = not isinstance(f, types.MethodType) or any(arrays(vars(f.__self__)))
             for held in (self.pieces, self.called):
                 value = held.pop("sgd")
-                held |= {"updater": held.get("updater", value)} if holds else {}
+                if holds:
+                    held.setdefault("updater", value)
         held = [
             dict(zip(f.__code__.co_freevars, map(contents, f.__closure__ or ()), strict=True))
             for f in self.functions()

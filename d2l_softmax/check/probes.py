@@ -106,10 +106,10 @@ def overflow(t: Trial, piece: str, says: str) -> None:
 
 
 def in_columns(t: Trial) -> bool:
-    """Whether the biases are a column, so that there is a column for each image."""
-    found: list[Tensor] = [first(a) for a in t.mine]
+    """Whether there is a column for each image, as one_hot has it or biases that are a column say."""
     if t.facts.get("one_hot") == "a column for each image":
         return True
+    found: list[Tensor] = [first(a) for a in t.mine]
     with contextlib.suppress(Exception):
         found += parts(t.call("init_params", "features classes"))
     return any(a.shape == (t.classes, 1) for a in found)
@@ -164,8 +164,7 @@ def net(t: Trial) -> str:
         parameters(t, t.module)
         t.module.eval()
     t.set_weights()
-    if not t.mine and not {"W", "params"} & roles_of(t, "net"):
-        raise Unknown("not checked: its W and b were not found")
+    t.need_weights("net")
     if t.hidden:
         values = next(t.ways(7, False)).values
         out, again = (first(t.call("net", "X", **values)) for _ in range(2))
@@ -433,8 +432,7 @@ def backward(t: Trial) -> str | None:
     """The backward passes of layer and loss objects are the derivatives of their forward passes."""
     if not t.objects:
         return None
-    if not t.mine:
-        raise Unknown("not checked: its W and b were not found")
+    t.need_weights("net")
     t.set_weights()
     way = next(t.ways(7))
     X, y = way.inputs(way.values)
@@ -575,5 +573,5 @@ def predict(t: Trial) -> str:
 
     largest = lambda Z: Z.argmax(1).double() + t.learner.first_label  # noqa: E731
     table = {"it takes the smallest logit: take argmax": lambda Z: largest(-Z)}
-    take = lambda v: first(v) if first(v) is None else first(v).flatten()  # noqa: E731
+    take = lambda v: None if (classes := first(v)) is None else classes.flatten()  # noqa: E731
     return t.judge("predict", "X W b", ways, largest, SAME, table, take)[1]

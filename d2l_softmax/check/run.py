@@ -123,16 +123,17 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
             learner.facts["rows"] = True
             return attempt(learner, name, shown, needs, probe)
         line, say = learner.raised_at(error), f"{type(error).__name__}: {error}".split("\n")[0]
-        advice = next((advice for said, advice in RAISES.items() if said in say), "")
-        if name == "evaluate_accuracy" and re.search(r"tensor a \(10\).* b \(4\)|shapes \(10,\) \(4,\)", say):
-            advice = "Take argmax with dim=1, or axis=1"
-        sure = isinstance(error, NameError | ZeroDivisionError)
-        if name in CALLED_ALIKE:
-            given = inspect.signature(learner.pieces[name]).parameters.values()
-            sure = sure or sum(p.default is p.empty for p in given) == 1
-        sure = sure or (bool(advice) if name in ADVISED else raises_itself(learner, line))
-        if line and sure and "grad_fn" not in say:
-            return Finding(getattr(error, "piece", shown), "✗", f"it raises {say}. {advice}".removesuffix(". "), line)
+        if line and "grad_fn" not in say:
+            advice = next((advice for said, advice in RAISES.items() if said in say), "")
+            if name == "evaluate_accuracy" and re.search(r"tensor a \(10\).* b \(4\)|shapes \(10,\) \(4,\)", say):
+                advice = "Take argmax with dim=1, or axis=1"
+            sure = isinstance(error, NameError | ZeroDivisionError)
+            if name in CALLED_ALIKE:
+                given = inspect.signature(learner.pieces[name]).parameters.values()
+                sure = sure or sum(p.default is p.empty for p in given) == 1
+            if sure or (advice if name in ADVISED else raises_itself(learner, line)):
+                message = f"it raises {say}. {advice}".removesuffix(". ")
+                return Finding(getattr(error, "piece", shown), "✗", message, line)
         return Finding(shown, "·", f"not checked: as it was called here, it raises {say}", line or "")
     return None if note is None else Finding(shown, "✓", note)
 

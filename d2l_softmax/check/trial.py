@@ -166,6 +166,11 @@ class Trial:
         biases = [a for _, a in found if a.ndim and max(a.shape) in sizes and a.nbytes == max(a.shape) * a.itemsize]
         return weights + biases[: max(1, len(weights))] if weights else []
 
+    def need_weights(self, piece: str) -> None:
+        """Raise `Unknown` where W and b were not found and are not passed to a piece, either."""
+        if not self.mine and not {"W", "params"} & roles_of(self, piece):
+            raise Unknown("not checked: its W and b were not found")
+
     def own_gradients(self) -> list[Any]:
         """The arrays that a layer object holds besides W, b and velocities."""
         held = [(n.lower(), a) for n, a in arrays(vars(self.box["net"])) if a.size != self.features]
