@@ -14,11 +14,11 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from d2l_softmax.check.learner import Unknown, arrays
 from d2l_softmax.check.mistakes import EPOCH, RETURNS, TOO_LARGE, at
 from d2l_softmax.check.names import ROLES
-from d2l_softmax.check.trial import LR, Trial, Wrong, close, first, parts, roles_of, write
+from d2l_softmax.check.trial import LR, Trial, Wrong, close, explain, first, near, parts, roles, write
 
 # Names of what makes steps other than those of gradient descent, and of a penalty.
 OTHER = re.compile(r"(?i)clip|momentum|veloc|^(mu|v|vw|vb|v_w|v_b|beta\d?)$|sched|nesterov|(^|_)ema|averag|warm")
-PENALTY = re.compile(r"(?i)decay|(^|_)reg|regular|lamb|lmb|^lam$|(^|_)l2|penal|^wd$")
+PENALTY = re.compile(r"(?i)decay|(^|_)reg(?!ist)|regular|lamb|lmb|^lam$|(^|_)l2|penal|^wd$")
 
 
 class Run(NamedTuple):
@@ -36,17 +36,15 @@ class Run(NamedTuple):
 class Batches:
     """A data loader of batches of 4, 4 and 2 images, or of `facts["sizes"]`, that calls `seen` before each.
 
-    `data` are the batches as the learner gets them, `raw` as (images (n, features), labels) in float64.
+    `data` are the batches as the learner gets them, `raw` as (images (n, features), labels, images for the net).
     """
 
     def __init__(self, t: Trial, seen: Callable[[], None] = lambda: None):
-        way, y = next(t.ways(10, False)), t.labels(10)
-        X, inputs = way.values["X"], way.inputs(way.values)[0]
-        X = inputs if t.facts.get("rows") else X
-        sizes = sizes_of(t)
+        X, y, sizes = next(t.ways(10, False)).values["X"], t.labels(10), sizes_of(t)
         cuts = [slice(sum(sizes[:k]), sum(sizes[: k + 1])) for k in range(len(sizes))]
-        self.data = [(t.give(X[cut] if len(X) == 10 else X[:, cut]), t.give(y[cut])) for cut in cuts]
-        self.raw = [(inputs[cut], y[cut]) for cut in cuts]
+        role = "" if t.facts.get("loader") == "rows" else "X"
+        self.data = [(t.give(X[cut], role), t.give(y[cut])) for cut in cuts]
+        self.raw = [(t.X[cut], y[cut], X[cut]) for cut in cuts]
         self.seen, self.dataset, self.batch_size = seen, range(10), sizes[0]
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
@@ -71,7 +69,6 @@ def is_random(module: torch.nn.Module | None) -> bool:
 
 def log_p(t: Trial, out: Tensor) -> Tensor:
     """The logarithms of the probabilities, (batch, classes), of what the learner's net returns."""
-    out = out.T if t.facts.get("columns") else out
     return out.log() if t.facts.get("net") == "probabilities" else out.log_softmax(1)
 
 
@@ -90,27 +87,52 @@ def step(t: Trial, n: int) -> None:
         f(*[n] * len(wanted[:1]))
 
 
+def passed(t: Trial) -> dict[str, Any]:
+    """The learner's net, loss and updater as arguments; for a net that is a method, its object if callable."""
+    values = {k: t.box[k] for k in ("net", "loss", "updater") if k in t.box}
+    owner = getattr(values.get("net"), "__self__", None)
+    return values | ({"net": owner} if callable(owner) else {})
+
+
+def supplies(t: Trial, lr: float) -> dict[str, Any]:
+    """The learner's net, loss and updater, or plain ones where the file makes them elsewhere, in a main(), say."""
+    values = passed(t)
+    needed = [p.name for p in inspect.signature(t.box["train_epoch"]).parameters.values() if p.default is p.empty]
+    if "sgd" in t.box and t.autograd and ROLES["updater"] & {*needed}:
+        order = "params grads lr n W b"
+        values.setdefault("updater", lambda n: t.call("sgd", order, params=t.mine, n=n, lr=lr))
+    if t.module is not None:
+        values.setdefault("updater", torch.optim.SGD(t.module.parameters(), LR))
+        if t.facts.get("net") == "logits":
+            values.setdefault("loss", torch.nn.CrossEntropyLoss())
+    return values
+
+
 def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
     """Run the learner's epoch, with its own loss even if that is known to be wrong, or else with a right one."""
     t.set_weights()
     if not own and (t.facts.get("passes") or ("loss" in t.box and "loss" not in t.facts and t.autograd)):
         # A loss that gets something else than it takes, or that could not be judged, is not the epoch's fault.
-        t.learner.put(t.box, "loss", lambda out, y: -at(log_p(t, out), y if y.ndim == 1 else y.argmax(1)).mean())
-    ns, roles, sizes = t.learner.ns, roles_of(t, "train_epoch"), sizes_of(t)
+        row = lambda a: a.T if t.turned else a  # noqa: E731
+        index = lambda y: row(y).argmax(1) if y.ndim > 1 else y  # noqa: E731
+        t.learner.put(t.box, "loss", lambda out, y: -at(log_p(t, row(out)), index(y)).mean())
+    ns, wanted, sizes = t.learner.ns, roles(t.box["train_epoch"]), sizes_of(t)
     for held in (ns, getattr(getattr(t.box["train_epoch"], "__self__", None), "__dict__", {})):
         # One epoch, with batches of this trial.
         for role, number in {"n": sizes[0], "epochs": 1}.items():
             held |= {name: number for name, v in held.items() if name.lower() in ROLES[role] and type(v) is int}
     W, b = (t.give(next(t.ways(1, False)).values[k].clone()) for k in "Wb")
-    given = t.module is None and ("W" in roles or ("params" in roles and not t.mine))
-    packed, held = t.packed(W, b) if "params" in roles and not t.mine else (t.container(), [W, b][: len(t.mine) or 2])
+    given = t.module is None and ("W" in wanted or ("params" in wanted and not t.mine))
+    packed, held = (
+        t.packed(W, b) if "params" in wanted and not t.mine else (t.container(), [W, b][: len(t.mine) or 2])
+    )
     held = held if given else None
     if not held and not t.mine:
         raise Unknown("not checked: its W and b were not found")
     for p in held if held and t.autograd else ():
         p.requires_grad_()
     weights, used, training = [], {}, []
-    packs = bool(held) and "params" in roles  # a step may put new arrays into a dictionary
+    packs = bool(held) and "params" in wanted  # a step may put new arrays into a dictionary
     live = lambda: [a for _, a in arrays(packed)] if packs else held or t.own_weights()  # noqa: E731
 
     def after_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
@@ -121,16 +143,8 @@ def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
     values = {"data": Batches(t, lambda: weights.append([first(p) for p in live()])), "test": Batches(t)}
     values |= {"n": sizes[0], "W": W, "b": b, "params": packed}
     values |= {"X": next(t.ways(10)).values["X"], "y": t.labels(10)} if len(sizes) == 1 else {}
-    values |= {k: t.box[k] for k in ("net", "loss", "updater") if k in t.box}
-    # What the file makes elsewhere, in a main(), say.
-    needed = [p.name for p in inspect.signature(t.box["train_epoch"]).parameters.values() if p.default is p.empty]
-    if "sgd" in t.box and t.autograd and ROLES["updater"] & {*needed}:
-        order = "params grads lr n W b"
-        values.setdefault("updater", lambda n: t.call("sgd", order, params=t.mine, n=n, lr=lr))
+    values |= supplies(t, lr)
     if t.module is not None:
-        values.setdefault("updater", torch.optim.SGD(t.module.parameters(), LR))
-        if t.facts.get("net") == "logits":
-            values.setdefault("loss", torch.nn.CrossEntropyLoss())
         t.module.train()
         if is_random(t.module) and "evaluate_accuracy" in t.box:
             with contextlib.suppress(Exception):
@@ -167,32 +181,25 @@ def forward(t: Trial, weights: list[Tensor], k: int, train: bool) -> tuple[Tenso
     with t.learner.sandbox() as box:
         inner = Trial(t.learner, box)
         batches = Batches(inner)
-        X, y = batches.raw[k]
+        X, y, shown = batches.raw[k]
         if inner.hidden or (train and is_random(inner.module)):
             for a, value in zip(inner.mine, weights, strict=False):
                 write(a, value)
             if inner.module is not None:
                 inner.module.train(train)
             torch.manual_seed(k)
-            return log_p(t, output(inner.call("net", "X", X=batches.data[k][0]))).cpu().double(), y, inner.mine
+            out = inner.turn(output(inner.call("net", "X", X=shown)), len(y))
+            return log_p(t, out).cpu().double(), y, inner.mine
     W, *b = leaves = [w.clone().requires_grad_() for w in weights]
     Z = X @ (W if W.shape == t.W.shape else W.T) + sum(p.reshape(-1) for p in b)
     return Z.log_softmax(1), y, leaves
 
 
-def explain(step: Tensor, bases: list[Tensor], noise: float) -> tuple[Tensor, float]:
-    """The factors with which bases add up to a step, by least squares, and how far off the sum is; 1 is a lot."""
-    A = torch.stack(bases, 1)
-    factors = torch.linalg.lstsq(A, step[:, None], driver="gelsd").solution[:, 0]
-    rest = step - A @ factors
-    return factors, float((rest.norm() / (2e-3 * step.norm() + noise * step.numel() ** 0.5)).nan_to_num(torch.inf))
-
-
 def epoch(t: Trial) -> str:
     """Every step of train_epoch is lr times the gradient of its batch's mean loss, and what it returns is right."""
-    roles = roles_of(t, "train_epoch")
-    lr = LR if "lr" in roles else t.facts.get("lr") or file_lr(t)
-    if "data" not in roles and {"X", "y"} <= roles:
+    wanted = roles(t.box["train_epoch"])
+    lr = LR if "lr" in wanted else t.facts.get("lr") or file_lr(t)
+    if "data" not in wanted and {"X", "y"} <= wanted:
         t.facts["sizes"] = [10]  # it makes its own batches, perhaps shuffled
     with t.learner.sandbox() as box:
         done = run(Trial(t.learner, box), lr, own=False)
@@ -225,21 +232,16 @@ def judge_steps(t: Trial, done: Run, lr: float) -> float:
                 raise Unknown(
                     f"judged for {k} step{'s' * (k > 1)} only: with lr = {lr:g} later ones amplify rounding"
                 )
-            if off > 1 or (i and abs(c[k] - factors[k]) > 1e-2 * abs(factors[k]) + 1e-4):
+            if off > 1 or (i and not near(c[k], factors[k], 1e-2)):
                 unexplained(t, shown)
-            kept += [(float(a / c[k]), shown) for a in c[:k] if abs(a) > 0.02 * c[: k + 1].abs().max()]
+            kept += [(a / c[k], shown) for a in c[:k] if abs(a) > 0.02 * max(map(abs, c[: k + 1]))]
             if i == 0:
-                factors.append(float(c[k]))
-                decay = float(c[-1])
+                factors.append(c[k])
+                decay = c[-1]
     # Momentum adds less of a gradient the older it is. An optimizer of PyTorch does so after what is seen here.
     momentum = t.facts.get("zeroes", True) and not isinstance(t.box.get("updater"), torch.optim.Optimizer)
     if kept and not (momentum and all(0 < ratio < 0.999 for ratio, _ in kept)):
         blame(t, kept[0][1], next(say for say in EPOCH if "earlier" in say))
-    if momentum and not kept and len(sizes) > 1 and has_momentum(t):
-        say = "the momentum never builds up: keep the new velocity for the next step, v[:] = ..., not v = ..."
-        raise Wrong(
-            say, r"momentum\b.*[*]|[*].*momentum\b", t.learner.called.get("sgd", t.learner.called.get("updater", ""))
-        )
     got = torch.tensor(factors).double()
     if kept or close(got, torch.ones_like(got), 5e-3):
         return decay
@@ -255,14 +257,6 @@ def judge_steps(t: Trial, done: Run, lr: float) -> float:
     return unexplained(t, shown)
 
 
-def has_momentum(t: Trial) -> bool:
-    """Whether the learner's code has a number named momentum between 0 and 1."""
-    held = [t.learner.ns, getattr(t.box.get("updater"), "__dict__", {})]
-    held += [{n: p.default for n, p in inspect.signature(f).parameters.items()} for f in t.learner.functions()]
-    numbers = [v for names in held for n, v in names.items() if n.lower() == "momentum"]
-    return any(isinstance(v, float) and 0 < v < 1 for v in numbers)
-
-
 def parted(k: int, i: int, difference: Tensor, lr: float, hidden: bool) -> str:
     """Where an epoch parts from PyTorch's: step k, counted from 0, and by which weight."""
     shown = f"equal to PyTorch for {k} step{'s' * (k > 1)}, then" if k else "after the first step"
@@ -275,14 +269,15 @@ def unexplained(t: Trial, shown: str) -> NoReturn:
     if meant := sorted(w for w in words if OTHER.search(w) or (not t.facts.get("penalty") and PENALTY.search(w))):
         raise Unknown(f"not judged: {shown}, which {meant[0]} may be meant to do")
     f, drawn = t.box["train_epoch"], {"choice", "randint", "sample"} & words
-    named = {"n"} & roles_of(t, "train_epoch") or ROLES["n"] & vars(getattr(f, "__self__", f)).keys()
+    named = {"n"} & roles(f) or ROLES["n"] & vars(getattr(f, "__self__", f)).keys()
     if len(sizes_of(t)) == 1 and (drawn or not named):
         raise Unknown("not judged: it makes its own batches")
-    whole = "sgd" in t.box and {"X", "y"} <= roles_of(t, "sgd")  # a step that computes its own gradients
+    whole = "sgd" in t.box and {"X", "y"} <= roles(t.box["sgd"])  # a step that computes its own gradients
     raise Wrong(
         f"{shown}. The pieces are right one by one, so look at how they are called",
         r"backward|step|updater|-=",
         t.learner.called["sgd"] if whole else "",
+        known=False,
     )
 
 
@@ -298,7 +293,7 @@ def blame(t: Trial, shown: str, say: str) -> NoReturn:
         if name in getattr(caller, "__func__", caller).__code__.co_names:
             name += f" + {called['train_epoch']}"
         say = "the gradients of earlier batches are added: set them to 0 after each step"
-    elif "sum" in say and stepper and facts.get("updater") == "plain" and "n" in roles_of(t, stepper):
+    elif "sum" in say and stepper and facts.get("updater") == "plain" and "n" in roles(t.box[stepper]):
         name, say = called[stepper], "it gets batch_size and does not divide by it"
     elif "twice" in say and not t.autograd and {"gradients", "sgd"} <= set(t.box):
         name = f"{called['gradients']} + {called['sgd']}"

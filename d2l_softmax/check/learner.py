@@ -25,6 +25,7 @@ from d2l_softmax.errors import UserError
 HISTORY = re.compile(r"_+|_i?\d+|_[iod]h|_+i+|In|Out|__.*")
 # A function that makes a net.
 FACTORY = re.compile("(?i)(get|make|build|create|init)_?(net|network|model)")
+SETTINGS = re.compile("(?i)config|param|args|options|settings")
 LARGE = 2_000_000
 
 
@@ -54,8 +55,8 @@ def arrays(root: Any, name: str = "", depth: int = 8, seen: set | None = None) -
         yield from arrays(value, key if isinstance(key, str) and key != "value" else name, depth - 1, seen)
 
 
-def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bool]:
-    """The keyword arguments for `f`, and whether its parameters' names leave no doubt about them.
+def bind(f: Any, values: dict[str, Any], order: str) -> dict[str, Any]:
+    """The keyword arguments for `f`.
 
     A parameter gets the value of the role that its name stands for. Where the name says nothing, it keeps its
     default, or gets the next role of `order` that is left.
@@ -83,9 +84,7 @@ def bind(f: Any, values: dict[str, Any], order: str) -> tuple[dict[str, Any], bo
     rest = [role for role in order.split() if role in left and not (weights and role == "net")]
     if len(rest) < len(waiting):
         raise Unknown(f"not checked: it is not known what to pass as {', '.join(waiting[len(rest) :])}")
-    return arguments | {n: values[role] for n, role in zip(waiting, rest, strict=False)}, len(waiting) <= (
-        len(parameters) == 1
-    )
+    return arguments | {n: values[role] for n, role in zip(waiting, rest, strict=False)}
 
 
 @contextlib.contextmanager
@@ -134,31 +133,8 @@ class Learner:
         self.lines_run: set[int] = set()
         self.source = Path(path).read_text("utf-8", "replace").splitlines() if path else []
         own = {key: value for key, value in ns.items() if not HISTORY.fullmatch(key)}
-        made: dict[str, Any] = {}
-        modules = [m for v in own.values() if isinstance(v, torch.nn.Module) for m in v.modules()]
-        made_by_file = {type(v) for v in [*own.values(), *modules]}
         with quiet():
-            for key, value in list(own.items()):
-                if self.is_own(value) and isinstance(value, type) and value not in made_by_file:
-                    with contextlib.suppress(Exception):
-                        sizes = {"features": 784, "classes": 10, "lr": 0.1, "seed": 0, **made}
-                        order = "params net lr" if hasattr(value, "step") else "features classes lr"
-                        instance = own[f"{key}()"] = value(**bind(value, sizes, order)[0])
-                        if any(v is None for k, v in vars(instance).items() if k.lower() in ROLES["W"]):
-                            del own[f"{key}()"]  # its weights are made when it is trained
-                        if held := [a for _, a in arrays(vars(instance)) if a.ndim == 2]:
-                            parameters = getattr(instance, "parameters", lambda held=held: held)
-                            made = {"net": instance, "params": list(parameters())}
-            for key, value in list(own.items()) if not any(hasattr(v, "forward") for v in own.values()) else ():
-                if inspect.isfunction(value) and FACTORY.fullmatch(key):
-                    with contextlib.suppress(Exception):
-                        own[f"{key}()"] = value()
-                        del own[key]
-            for value in own.values():
-                if isinstance(value, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, value.parameters())):
-                    # The first images give a lazy layer its weights.
-                    with contextlib.suppress(Exception):
-                        value(torch.zeros(2, 1, 28, 28))
+            self.make_objects(own)
         for key, value in (given or own).items():
             self.add(key, value)
         trainer = getattr(self.pieces.get("train_epoch"), "__self__", None)
@@ -197,16 +173,43 @@ class Learner:
         # Whether the gradient comes from autograd, not from the learner's own formula.
         self.autograd = not self.numpy and (learns or bool({"backward", "grad", "requires_grad"} & words))
 
+    def make_objects(self, own: dict[str, Any]) -> None:
+        """Add, as `name()`, what the file defines and makes nowhere but in a main(): its classes, and its net."""
+        made: dict[str, Any] = {"features": 784, "classes": 10, "lr": 0.1, "seed": 0}
+        modules = [m for v in own.values() if isinstance(v, torch.nn.Module) for m in v.modules()]
+        classes = {type(v) for v in [*own.values(), *modules]}
+        has_net = any(True for m in modules for _ in m.parameters())
+        # What steps takes the parameters of what computes.
+        for key, value in sorted(own.items(), key=lambda item: hasattr(item[1], "step")):
+            is_class = isinstance(value, type) and self.is_own(value) and value not in classes
+            if not is_class and (has_net or not inspect.isfunction(value) or not FACTORY.fullmatch(key)):
+                continue
+            with contextlib.suppress(Exception):
+                order = "params net lr" if hasattr(value, "step") else "features classes lr"
+                instance = value(**bind(value, made, order))
+                held = [a for _, a in arrays(vars(instance)) if a.ndim == 2]
+                if any(v is None for k, v in vars(instance).items() if k.lower() in ROLES["W"]):
+                    continue  # its weights are made when it is trained
+                own[f"{key}()"] = instance
+                if held:
+                    parameters = getattr(instance, "parameters", lambda held=held: held)
+                    made |= {"net": instance, "params": list(parameters())}
+                elif SETTINGS.search(key):
+                    made["args"] = instance
+                if not is_class:
+                    del own[key]
+        for value in own.values():
+            if isinstance(value, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, value.parameters())):
+                # The first images give a lazy layer its weights.
+                with contextlib.suppress(Exception):
+                    value(torch.zeros(2, 1, 28, 28))
+
     def is_own(self, value: Any) -> bool:
         """Whether the learner's code defines it."""
         return getattr(value, "__module__", None) == self.ns.get("__name__")
 
     def add(self, key: str, value: Any) -> None:
         """Take what a name holds for a piece, if name or kind say so; of several, the first name in the table."""
-        if isinstance(value, types.BuiltinFunctionType):
-            if not isinstance(owner := value.__self__, type) or not issubclass(owner, torch.autograd.Function):
-                return
-            value = with_signature(value, owner.forward, self.ns["__name__"])
         methods = {} if isinstance(value, type) or not self.is_own(type(value)) else vars(type(value))
         piece = self.names.get(key) or next((p for p, names in PIECES.items() if plain(key) in names), None)
         rank = PIECES[piece].index(plain(key)) + (plain(key) != key) / 2 if piece and key not in self.names else -1
@@ -367,17 +370,6 @@ def clone(value: Any, memo: dict[int, Any]) -> Any:
         for begun in memo.keys() - known:
             del memo[begun]
         return value
-
-
-def with_signature(apply: Any, forward: Any, module: str) -> types.FunctionType:
-    """`apply` of a `torch.autograd.Function` as a function of its `forward`'s arguments."""
-
-    def function(*args: Any) -> Any:
-        return apply(*args)
-
-    function.__signature__ = inspect.Signature([*inspect.signature(forward).parameters.values()][1:])
-    function.__module__, function.__wrapped__ = module, forward
-    return function
 
 
 def contents(cell: types.CellType) -> Any:

@@ -125,16 +125,14 @@ PENALTY = {
     "the derivative of the penalty has the wrong sign": -2,
 }
 
-# of the gradient g, divided by batch_size or not, the parameter p, lr and n images: lr times this is subtracted
+# of the factor a that the gradient should have, lr and n images: the factor that it has, before it is times lr
 SGD = {
-    "it goes up the gradient: subtract lr × gradient": lambda g, p, lr, n: -g,
-    "it divides by batch_size twice": lambda g, p, lr, n: g / n,
-    "it multiplies by batch_size": lambda g, p, lr, n: g * n,
-    "lr is not used: subtract lr × gradient": lambda g, p, lr, n: g / lr,
-    "lr is used twice: subtract lr × gradient": lambda g, p, lr, n: g * lr,
-    "it divides by lr: subtract lr × gradient": lambda g, p, lr, n: g / lr**2,
-    "the parameter is replaced by its step: subtract the step from it": lambda g, p, lr, n: p / lr + g,
-    "the parameter is replaced by its step: subtract the step from the parameter": lambda g, p, lr, n: p / lr - g,
+    "it goes up the gradient: subtract lr × gradient": lambda a, lr, n: -a,
+    "it divides by batch_size twice": lambda a, lr, n: a / n,
+    "it multiplies by batch_size": lambda a, lr, n: a * n,
+    "lr is not used: subtract lr × gradient": lambda a, lr, n: a / lr,
+    "lr is used twice: subtract lr × gradient": lambda a, lr, n: a * lr,
+    "it divides by lr: subtract lr × gradient": lambda a, lr, n: a / lr**2,
 }
 
 # of right answers (batch,), 1 or 0, logits Z and labels y
@@ -174,12 +172,16 @@ RETURNS = {
     "it is the share of wrong answers": lambda m: 1 - torch.cat(m).mean(),
 }
 
-# What PyTorch says of a mistake in a step or a loop
+# What Python says of a mistake, as a pattern
 RAISES = {
     "leaf Variable that requires grad": "Change the parameters under torch.no_grad()",
     "NoneType": "A gradient is None: call backward before the step",
     "backward through the graph a second time": "Compute the loss anew for every batch",
     "return_types.max": "max gives values and indices: take .values",
+    r"tensor a \(7\) must match the size of tensor b \(10\)": "Add keepdim=True to the sum or maximum",
+    r"tensor a \(10\).* b \([47]\)|shapes \(10,\) \([47],\)": (
+        "It compares answers for the classes, not for the images: take argmax with dim=1, or axis=1"
+    ),
 }
 
 # What the gradient of each step is multiplied by. k: number of the batch, n: its images, m: of a full one, N: batches

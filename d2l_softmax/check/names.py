@@ -7,25 +7,29 @@ PIECES = {
     "one_hot": "one_hot onehot to_one_hot to_onehot one_hot_encode one_hot_encoding make_one_hot one_hot_labels "
     "convert_to_one_hot encode",
     "net": "net model network forward feedforward feed_forward predict_proba predict_probabilities scores logits "
-    "linear layer clf classifier hypothesis linreg predict_probs",
+    "linear layer clf classifier hypothesis linreg predict_probs netz modell modele reseau propager propagate",
     "loss": "cross_entropy loss criterion loss_fn ce_loss crossentropy cross_entropy_loss nll nll_loss loss_func "
     "cost sparse_categorical_crossentropy categorical_crossentropy loss_function softmax_loss softmax_cross_entropy "
-    "ce objective loss_and_gradients loss_and_grad loss_grad lossfn",
+    "ce objective loss_and_gradients loss_and_grad loss_grad lossfn xent perte verlust perdida perdita ",
     "gradients": "gradients gradient grad grads backward backprop loss_gradient gradient_fn grad_fn backward_pass "
-    "dloss back_prop back_propagation backpropagation",
-    "sgd": "sgd step update sgd_update gradient_step update_params update_parameters gradient_descent update_weights",
+    "dloss back_prop back_propagation backpropagation gradienten gradientes",
+    "sgd": "sgd step update sgd_update gradient_step update_params update_parameters gradient_descent update_weights "
+    "sgd_step apply_updates schritt paso passo",
     "updater": "updater optimizer trainer optim opt optimiser",
     "accuracy": "accuracy acc num_correct count_correct correct accuracy_score batch_accuracy n_correct score "
-    "sparse_categorical_accuracy categorical_accuracy",
+    "sparse_categorical_accuracy categorical_accuracy genauigkeit exactitud acuracia",
     "evaluate_accuracy": "evaluate_accuracy evaluate test eval_accuracy evaluate_accuracy_gpu evaluate_model "
-    "test_epoch validate test_accuracy eval_epoch evaluation eval_model test_loop test_model dataset_accuracy",
-    "predict": "predict predictions predict_classes predict_labels predict_class classify",
+    "test_epoch validate test_accuracy eval_epoch evaluation eval_model test_loop test_model dataset_accuracy "
+    "evaluer evaluar avaliar auswerten",
+    "predict": "predict predictions predict_classes predict_labels predict_class classify vorhersage predecir "
+    "predire prever",
     "data_iter": "data_iter batches get_batches minibatches iterate_minibatches batch_iter make_batches "
-    "batch_generator load_batches create_batches iter_batches next_batch data_loader",
+    "batch_generator load_batches create_batches iter_batches next_batch data_loader random_mini_batches lotes lots",
     "init_params": "init_params initialize_parameters initialize init_parameters initialise initialiser init "
     "init_weights initialize_params get_params make_params",
     "train_epoch": "train_epoch train_one_epoch epoch run_epoch fit_epoch one_epoch train_loop train fit "
-    "train_model training train_step",
+    "train_model training train_step treinar treinar_epoca entrenar entrenar_epoca entrainer entrainer_epoque "
+    "trainieren",
 }
 PIECES = {piece: names.split() for piece, names in PIECES.items()}
 ROLES = {
@@ -55,6 +59,8 @@ ROLES = {
     "features": "num_inputs num_features in_features input_size n_in n_features input_dim d num_pixels in_dim pixels",
     "reg": "reg penalty lambda lam l2 weight_decay wd lambd reg_lambda lmbda",
     "seed": "seed random_state rng_seed",
+    "rng": "rng",
+    "generator": "generator gen",
     "train": "train training is_train is_training",
     "device": "device",
     "args": "args cfg config hparams flags",

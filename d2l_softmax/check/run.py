@@ -1,6 +1,5 @@
 """Run every probe on what a learner has written, and gather what they find."""
 
-import contextlib
 import inspect
 import random
 import re
@@ -16,15 +15,28 @@ from d2l_softmax.check.mistakes import RAISES
 from d2l_softmax.check.names import PIECES
 from d2l_softmax.check.report import Finding, Report
 from d2l_softmax.check.steps import PROBES
-from d2l_softmax.check.trial import Trial, Wrong, roles
+from d2l_softmax.check.trial import Trial, Wrong
 from d2l_softmax.errors import UserError
 
 # What raises an exception that is accounted for is wrong.
-ADVISED = ("sgd", "evaluate_accuracy", "train_epoch")
+ADVISED = ("softmax", "sgd", "accuracy", "evaluate_accuracy", "train_epoch")
 # What everyone calls alike, if it has one argument.
 CALLED_ALIKE = ("softmax", "one_hot")
 # What no other piece is made of.
 ENDS = ("data_iter", "init_params", "predict", "evaluate_accuracy")
+# What shows, where it is right, that pieces take batches.
+OF_BATCHES = ("gradients", "evaluate_accuracy", "train_epoch")
+# Conventions that hold for all pieces, tried in turn: the roles of which there is a column for each image, what the
+# data loader has, the factor of a penalty that is a parameter, and whether pieces take one image at a time.
+CONVENTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"columns": ("X", "out", "y")},
+    {"columns": ("X", "out", "y"), "loader": "rows"},
+    {"columns": ("out", "y"), "loader": "rows"},
+    {"reg": 0.0},
+    {"single": True},
+    {"single": True, "columns": ("X", "out", "y")},
+)
 
 
 def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told: dict[str, Any]) -> Report:
@@ -44,26 +56,40 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
             f"nothing to check was found in {path or 'these names'}; the names looked for are {', '.join(PIECES)} "
             "and the like, and `names` says others"
         )
+    reports, told, batches = [], dict(learner.facts), False
+    for conventions in CONVENTIONS:
+        if "single" in conventions and batches:
+            break
+        learner.facts = told | conventions
+        reports.append(findings_of(learner))
+        batches = batches or "batches" in learner.facts
+        if "strange" not in learner.facts:
+            break
+    # The one under which most is right, and least cannot be called.
+    worth = lambda f: (f.sign == "✓") - f.message.startswith("not checked")  # noqa: E731
+    findings = max(reports, key=lambda found: sum(map(worth, found)))
+    style = {"net", "loss", "softmax", "accuracy", "evaluate_accuracy", "train_epoch"}
+    missing = sorted(style - set(learner.pieces))
+    title = f"{Path(path).name if path else 'These pieces'}, compared with PyTorch"
+    return Report(title, findings, missing)
+
+
+def findings_of(learner: Learner) -> list[Finding]:
+    """What the probes find under one set of conventions; `facts["strange"]` is set if it may be another."""
     found: list[tuple[str, Finding]] = []
     learner.facts["unknown"] = set()
+    pieces, called = dict(learner.pieces), dict(learner.called)
     probes = [(None, *row) for row in PROBES]
-    for version in learner.versions:
-        probes += [(version, *row) for row in PROBES if row[1] in [(version[0],), ("gradients",)]]
+    probes += [(version, *row) for version in learner.versions for row in PROBES if row[1] == (version[0],)]
     for version, name, needs, probe in probes:
         if version is not None:
             piece, learner.called[piece], learner.pieces[piece] = version
-        if name == "gradients" and version and version[0] == "loss" and "with_gradients" not in learner.facts:
-            continue
-        if learner.facts.pop("with_gradients", False) and (version or "gradients" not in learner.pieces):
-            learner.pieces["gradients"], learner.called["gradients"] = (
-                learner.pieces["loss"],
-                f"gradients of {learner.called['loss']}",
-            )
-        if not all(n in learner.pieces for n in needs):
-            continue
-        shown = " + ".join(learner.called.get(n, n) for n in needs) if needs and name != "backward" else name
-        if (finding := attempt(learner, name, shown, needs, probe)) is not None:
-            found.append((name, finding))
+        if all(n in learner.pieces for n in needs):
+            shown = " + ".join(learner.called.get(n, n) for n in needs) if needs and name != "backward" else name
+            if (finding := attempt(learner, name, shown, needs, probe)) is not None:
+                found.append((name, finding))
+    if any(name in OF_BATCHES and finding.sign == "✓" for name, finding in found):
+        learner.facts["batches"] = True
     findings, bad = [], ""
     for name, finding in found:
         if finding.sign == "✗" and bad:
@@ -74,10 +100,8 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
         elif finding.sign == "✗" and name not in ENDS and learner.facts.get("overflow") != name:
             bad = finding.piece
         findings.append(finding)
-    style = {"net", "loss", "softmax", "accuracy", "evaluate_accuracy", "train_epoch"}
-    missing = sorted(style - set(learner.pieces))
-    title = f"{Path(path).name if path else 'These pieces'}, compared with PyTorch"
-    return Report(title, findings, missing)
+    learner.pieces, learner.called = pieces, called
+    return findings
 
 
 def proven(learner: Learner, name: str, found: dict[str, Finding]) -> bool:
@@ -94,18 +118,13 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
     try:
         with learner.sandbox() as box:
             note = probe(Trial(learner, box))
-    except (Wrong, Unknown) as wrong:
-        if name == "loss" and "reg" not in learner.facts and "reg" in roles(learner.pieces["loss"]):
-            # The rest of it can be judged without the penalty that it is told to add.
-            with contextlib.suppress(KeyError):
-                learner.facts.pop("penalty")
-            learner.facts["reg"] = 0.0
-            if (again := attempt(learner, name, shown, needs, probe)).sign == "✓":
-                return again._replace(message=f"{again.message}; not judged: its penalty")
-            del learner.facts["reg"]
-        if isinstance(wrong, Unknown):
-            return Finding(shown, "·", str(wrong))
-        learner.facts["unknown"] |= set() if wrong.known else {name}
+    except Unknown as unknown:
+        learner.facts["strange"] = True
+        return Finding(shown, "·", str(unknown))
+    except Wrong as wrong:
+        if not wrong.known:
+            learner.facts["unknown"].add(name)
+            learner.facts["strange"] = True
         # The piece of that name, where it is another's mistake.
         owner = next(
             (p for p, called in learner.called.items() if called == wrong.name), piece if needs else wrong.name
@@ -114,26 +133,16 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
             owner = needs[0]
         return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(owner or name, wrong.pattern))
     except Exception as error:
-        if (
-            piece in ("evaluate_accuracy", "train_epoch")
-            and learner.facts.get("columns")
-            and not learner.facts.get("rows")
-        ):
-            # A net may want a column for each image where the data has a row.
-            learner.facts["rows"] = True
-            return attempt(learner, name, shown, needs, probe)
+        learner.facts["strange"] = True
         line, say = learner.raised_at(error), f"{type(error).__name__}: {error}".split("\n")[0]
-        if line and "grad_fn" not in say:
-            advice = next((advice for said, advice in RAISES.items() if said in say), "")
-            if name == "evaluate_accuracy" and re.search(r"tensor a \(10\).* b \(4\)|shapes \(10,\) \(4,\)", say):
-                advice = "Take argmax with dim=1, or axis=1"
-            sure = isinstance(error, NameError | ZeroDivisionError)
-            if name in CALLED_ALIKE:
-                given = inspect.signature(learner.pieces[name]).parameters.values()
-                sure = sure or sum(p.default is p.empty for p in given) == 1
-            if sure or (advice if name in ADVISED else raises_itself(learner, line)):
-                message = f"it raises {say}. {advice}".removesuffix(". ")
-                return Finding(getattr(error, "piece", shown), "✗", message, line)
+        advice = next((advice for said, advice in RAISES.items() if re.search(said, say)), "")
+        sure = isinstance(error, NameError | ZeroDivisionError) or (name in ADVISED and advice)
+        if name in CALLED_ALIKE:
+            given = inspect.signature(learner.pieces[name]).parameters.values()
+            sure = sure or sum(p.default is p.empty for p in given) == 1
+        if line and "grad_fn" not in say and (sure or (name not in ADVISED and raises_itself(learner, line))):
+            message = f"it raises {say}. {advice}".removesuffix(". ")
+            return Finding(getattr(error, "piece", shown), "✗", message, line)
         return Finding(shown, "·", f"not checked: as it was called here, it raises {say}", line or "")
     return None if note is None else Finding(shown, "✓", note)
 

@@ -1,19 +1,19 @@
 """The probes of what draws, batches, steps and evaluates, and the table of all probes."""
 
 import contextlib
-import inspect
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from d2l_softmax.check import probes
-from d2l_softmax.check.epoch import Batches, compare_averages, epoch, file_lr, is_random, measure, step
+from d2l_softmax.check.epoch import Batches, compare_averages, epoch, file_lr, is_random, measure, passed, step
 from d2l_softmax.check.learner import Unknown, arrays, quiet
 from d2l_softmax.check.mistakes import SGD
-from d2l_softmax.check.trial import Trial, Wrong, close, differ, first, parts, roles_of, write
+from d2l_softmax.check.trial import Trial, Wrong, close, differ, explain, first, near, parts, roles, write
 
-EXHAUSTED = "a second call moves nothing: an iterator of parameters is exhausted after one. Make a list of them"
+DIVIDES = {"divides by batch_size": 1, "does not divide by batch_size": 0}
 IN_PLACE = "Change the tensor itself, p -= ... under torch.no_grad(), or return the new one"
 
 
@@ -56,7 +56,7 @@ def init_params(t: Trial) -> str | None:
     W = [parts(weights)[0] for weights in drawn if parts(weights)]
     if not W:
         return None
-    if "seed" not in roles_of(t, "init_params"):
+    if "seed" not in roles(t.box["init_params"]):
         return ""
     if not close(W[0], W[1]):
         raise Wrong("the same seed gives other weights the second time: set it first, then draw", "seed")
@@ -81,12 +81,24 @@ def seed(t: Trial) -> None:
         raise Wrong("the seed is set after the weights are drawn, so no two runs start alike: set it first", "seed")
 
 
+def explained_step(old: Tensor, now: Tensor, g: Tensor, lr: float) -> tuple[float, float]:
+    """The multiples of the gradient and of the parameter that a step subtracts, over lr.
+
+    Raises:
+        Wrong: the step is no sum of the two.
+    """
+    (a, d), off = explain((old - now) / lr, [g, old], 1e-5)
+    if off > 1:
+        raise Wrong(f"of the step {differ((old - now) / lr, g)}", r"lr|-=|\+=", known=False)
+    return a, d
+
+
 def sgd(t: Trial) -> str:
     """One step against the gradient, for every parameter."""
-    roles = roles_of(t, "sgd")
-    n, lr, kinds = 5, 0.5 if "lr" in roles else file_lr(t), {}
+    wanted = roles(t.box["sgd"])
+    n, lr, kinds = 5, 0.5 if "lr" in wanted else file_lr(t), {}
     t.set_weights()
-    own = t.mine and not {"params", "W"} & roles
+    own = t.mine and not {"params", "W"} & wanted
     start = dict(zip("Wb", t.mine, strict=False)) if own else {"W": t.give(t.W), "b": t.give(t.b + 0.1)}
     g = {"W": t.give(t.X[:5].T @ t.Z[:5]), "b": t.give(t.Z[:5].sum(0))}
     g = {k: g[k].T if g[k].shape == start[k].T.shape else g[k].reshape(start[k].shape) for k in start}
@@ -112,25 +124,25 @@ def sgd(t: Trial) -> str:
         except Exception:
             raise failure from None
     after = dict(zip("Wb", t.own_weights(), strict=False)) if own else start
-    for k in start if own or {"params", "b"} & roles else ("W",):
-        old, g = before[k], grads[k]
+    for k in start if own or {"params", "b"} & wanted else ("W",):
+        old = before[k]
         now = [first(after[k]), *(p for p in parts(values["params"]) + returned if p.shape == old.shape)]
         now = next((p for p in now if not close(p, old, 0, 1e-9)), old)
-        moved, atol = (old - now) / lr, 1e-5
-        if not moved.any():
+        if torch.equal(now, old):
             raise Wrong(
                 f"{k} is unchanged after the step: p = p - ... gives the name p to a new tensor. {IN_PLACE}",
                 r"=.*(lr|step|grad)",
             )
-        for kind, step_ in {"divides by batch_size": g / n, "does not divide by batch_size": g}.items():
-            decay = float(((moved - step_) * old).sum() / old.square().sum())
-            if close(moved, step_, 1e-3, atol):
-                kinds[k] = kind
-            elif 0 < decay < 1 and close(moved, step_ + decay * old, 1e-3, atol):
-                kinds[k] = f"{kind}, with a weight decay of {decay:.2g}"
-        if k not in kinds:
-            says = [say for say, f in SGD.items() for m in (n, 1) if close(moved, f(g / m, old, lr, n), 1e-3, atol)]
-            raise Wrong(f"{k}: {says[0] if says else 'of the step ' + differ(moved, g / n, n)}", r"lr|-=|\+=")
+        try:
+            a, d = explained_step(old, now, grads[k], lr)
+        except Wrong as wrong:
+            raise Wrong(f"{k}: {wrong}", wrong.pattern, known=False) from None
+        kinds[k] = next((kind for kind, m in DIVIDES.items() if near(a, 1 / n**m)), "")
+        if not kinds[k] or near(d, 1 / lr):
+            says = [say for say, f in SGD.items() for m in (n, 1) if near(a, f(1 / m, lr, n)) and not near(d, 1 / lr)]
+            says += ["the parameter is replaced by its step: subtract the step from it"] * near(d, 1 / lr)
+            raise Wrong(f"{k}: {says[0] if says else f'the step is {a:.4g} × lr × gradient'}", r"lr|-=|\+=")
+        kinds[k] += f", with a weight decay of {d:.2g}" if d > 1e-4 else ""
     if len({kind.split(",")[0] for kind in kinds.values()}) > 1:
         raise Wrong(f"it {kinds['W']} for W, but for b it {kinds['b']}", "/")
     t.facts["zeroes"] = not t.autograd or all(p.grad is None or not p.grad.any() for p in start.values())
@@ -142,22 +154,12 @@ def updater(t: Trial) -> str | None:
     """It moves every parameter of this net, and all of them by the same multiple of their gradients."""
     u = t.box["updater"]
     if isinstance(u, torch.optim.Optimizer):
-        held = [p for group in u.param_groups for p in group["params"]]
-        named = list(t.module.named_parameters()) if t.module is not None else list(zip("Wb", t.mine, strict=False))
-        lost = [name for name, p in named if not any(p is q for q in held)]
-        if lost and len(lost) == len(named):
-            raise Wrong("it holds none of the net's parameters: it was made for another net. Make it after the net")
-        if lost:
-            raise Wrong(f"it does not hold {lost[0]}, which is never trained: pass all parameters, net.parameters()")
-        if u.param_groups[0].get("maximize"):
-            raise Wrong("maximize=True goes up the loss", "maximize")
-        extras = [f"{k} {u.param_groups[0][k]}" for k in ("momentum", "weight_decay") if u.param_groups[0].get(k)]
-        t.facts["updater"] = "plain"
-        return ", ".join([type(u).__name__, *extras])
-    if any(map(inspect.isgenerator, getattr(u, "__dict__", {}).values())):
-        raise Wrong(EXHAUSTED, r"params\b")
+        return optimizer(t, u)
     if not (t.objects or t.autograd) or not t.mine:
         return None
+    held = [a for _, a in arrays(getattr(u, "__dict__", {}))]
+    if held and not any(a is own for a in held for own in t.mine):
+        raise Unknown(f"not checked: it was made for other weights than those of {t.learner.called.get('net')}")
     far = {}
     for n in (4, 2):
         with t.learner.sandbox() as box:
@@ -172,39 +174,45 @@ def updater(t: Trial) -> str | None:
             for a in inner.own_gradients() if inner.objects else ():
                 write(a, torch.full(tuple(a.shape), 3.0))
             step(inner, n)
-            after = [first(p) for p in inner.own_weights()]
-            moved = [(old - new) / 3 for old, new in zip(before, after, strict=True)]
             t.facts["zeroes"] = hasattr(u, "step") or all(p.grad is None or not p.grad.any() for p in inner.mine)
-            for p in inner.mine if inner.autograd else ():
-                p.grad = torch.full_like(p, 3.0)
-            step(inner, n)
-            if (
-                inner.autograd
-                and moved[0].any()
-                and all(map(torch.equal, after, [first(p) for p in inner.own_weights()]))
-            ):
-                raise Wrong(EXHAUSTED, r"sgd|step|-=")
-        for name, m in zip("Wb", moved, strict=False):
-            if not m.any():
+            steps = [
+                float((old - first(new)).mean() / 3) for old, new in zip(before, inner.own_weights(), strict=True)
+            ]
+        for name, m in zip("Wb", steps, strict=False):
+            if m == 0:
                 raise Wrong(f"{name} is not moved by it", r"sgd|step|-=")
-            if not close(m.mean(), moved[0].mean(), 1e-2):
-                raise Wrong(
-                    f"with equal gradients, {name} moves {float(m.mean() / moved[0].mean()):.4g} times as far as W"
-                )
-        far[n] = float(moved[0].mean())
+            if not near(m / steps[0], 1, 1e-2):
+                raise Wrong(f"with equal gradients, {name} moves {m / steps[0]:.4g} times as far as W")
+        far[n] = steps[0]
     ratio, nominal = far[2] / far[4], t.learner.ns.get("batch_size")
     if far[4] < 0:
         raise Wrong("it goes up the gradient: subtract lr × gradient")
-    if abs(ratio - 4) < 0.1:
+    if near(ratio, 4, 0.02):
         raise Wrong("it divides by the batch size twice: once here and once in sgd", "/|sgd")
-    divides = abs(ratio - 2) < 0.05
+    divides = near(ratio, 2, 0.02)
     t.facts.update(updater="divides" if divides else "plain", lr=far[4] * (4 if divides else 1))
-    if nominal and not divides and abs(far[4] * nominal / file_lr(t) - 1) < 0.01:
+    if nominal and not divides and near(far[4] * nominal / file_lr(t), 1, 0.01):
         raise Wrong(
             f"it always divides by {nominal}, but the last batch is shorter: divide by the number that it is given",
             "batch_size|sgd",
         )
     return "divides by the batch size that it gets" if divides else "does not divide"
+
+
+def optimizer(t: Trial, u: torch.optim.Optimizer) -> str:
+    """An optimizer of PyTorch's holds every parameter of this net."""
+    held = [p for group in u.param_groups for p in group["params"]]
+    named = list(t.module.named_parameters()) if t.module is not None else list(zip("Wb", t.mine, strict=False))
+    lost = [name for name, p in named if not any(p is q for q in held)]
+    if lost and len(lost) == len(named):
+        raise Wrong("it holds none of the net's parameters: it was made for another net. Make it after the net")
+    if lost:
+        raise Wrong(f"it does not hold {lost[0]}, which is never trained: pass all parameters, net.parameters()")
+    if u.param_groups[0].get("maximize"):
+        raise Wrong("maximize=True goes up the loss", "maximize")
+    extras = [f"{k} {u.param_groups[0][k]}" for k in ("momentum", "weight_decay") if u.param_groups[0].get(k)]
+    t.facts["updater"] = "plain"
+    return ", ".join([type(u).__name__, *extras])
 
 
 def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
@@ -216,8 +224,9 @@ def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
         t.module.train()
         t.module.register_forward_pre_hook(lambda module, _: training.append(module.training))
     before = [first(a) for a in t.mine]
-    W, b = [*t.mine, t.give(t.W), t.give(t.b)][:2] if len(t.mine) != 1 else (t.mine[0], t.give(t.b))
-    values = {"data": Batches(t), "W": W, "b": b} | {k: t.box[k] for k in ("net", "loss") if k in t.box}
+    W, b = t.mine if len(t.mine) == 2 else (t.give(next(t.ways(1)).values[k]) for k in "Wb")
+    values = {"data": Batches(t), "W": W, "b": b, "params": t.container() if t.mine else t.packed(W, b)[0]}
+    values |= passed(t)
     if not (found := parts(t.call(piece, "net data W b", **values))):
         raise Unknown("not checked: it returns nothing")
     if not all(map(torch.equal, before, [first(a) for a in t.mine])):
@@ -233,7 +242,7 @@ def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
 
 def accuracy(t: Trial) -> str:
     """An accuracy of a batch, or of a data loader, which is what others call evaluate_accuracy."""
-    of_loader = "data" in roles_of(t, "accuracy") and not {"out", "X"} & roles_of(t, "accuracy")
+    of_loader = "data" in roles(t.box["accuracy"]) and not {"out", "X"} & roles(t.box["accuracy"])
     return evaluate(t, "accuracy") if of_loader else probes.accuracy(t)
 
 
@@ -247,7 +256,7 @@ PROBES: list[tuple[str, tuple[str, ...], Callable[[Trial], str | None]]] = [
     ("net", ("net",), probes.net),
     ("loss", ("loss",), probes.loss),
     ("net + loss", ("net", "loss"), probes.net_loss),
-    ("backward", ("net", "loss"), probes.backward),
+    ("backward", ("loss",), probes.backward),
     ("gradients", ("gradients",), probes.gradients),
     ("sgd", ("sgd",), sgd),
     ("updater", ("updater",), updater),

@@ -17,13 +17,14 @@ from d2l_softmax.check.learner import Learner, Unknown, arrays, bind, is_array
 from d2l_softmax.check.names import ROLES
 
 LR = 0.1
-COLUMNS = 6  # the layout of `Trial.ways` with a column for each image
 OUTPUTS = {
     "logits": lambda Z: Z,
-    "probabilities": lambda Z: Z.softmax(1),
-    "log-probabilities": lambda Z: Z.log_softmax(1),
+    "probabilities": lambda Z: Z.softmax(-1),
+    "log-probabilities": lambda Z: Z.log_softmax(-1),
 }
 CUTS = r"detach|\.data\b|\.item|\.numpy|no_grad|torch\.tensor\(|float\("
+# What has an entry for each image.
+IMAGES = ("X", "out", "y")
 
 
 class Wrong(Exception):
@@ -98,6 +99,22 @@ def close(got: Tensor | None, want: Tensor, rtol: float = 3e-4, atol: float | No
     return torch.allclose(got, want.detach().double(), rtol, atol)
 
 
+def explain(got: Tensor, bases: list[Tensor], noise: float = 1e-6) -> tuple[list[float], float]:
+    """The factors with which bases add up to an array, by least squares, and how far off the sum is; 1 is a lot."""
+    got, A = got.flatten(), torch.stack([basis.flatten() for basis in bases], 1)
+    if not got.isfinite().all():
+        return [torch.nan] * len(bases), torch.inf
+    factors = torch.linalg.lstsq(A, got[:, None], driver="gelsd").solution[:, 0]
+    rest = got - A @ factors
+    off = rest.norm() / (2e-3 * got.norm() + noise * got.numel() ** 0.5)
+    return factors.tolist(), float(off.nan_to_num(torch.inf))
+
+
+def near(a: float, b: float, rtol: float = 5e-3) -> bool:
+    """Whether two factors are the same."""
+    return abs(a - b) <= rtol * abs(b) + 1e-4
+
+
 def differ(got: Tensor | None, want: Tensor, count: int = 0) -> str:
     """How a result differs: by shape, by a constant ratio, or where most."""
     if got is None:
@@ -111,6 +128,8 @@ def differ(got: Tensor | None, want: Tensor, count: int = 0) -> str:
         for ratio, word in ((k, "large"), (1 / k, "small")):
             if count and abs(ratio - count) < 1e-3 * count:
                 return f"it is exactly {count} times too {word}, and there are {count} images"
+        if m := next((m for m in want.shape if count and near(k * m, count, 1e-3)), 0):
+            return f"it is divided by {m}, not by the {count} images"
         return "its sign is wrong" if abs(k + 1) < 1e-3 else f"it is {k:.4g} times what is right"
     i = int((got - want).abs().argmax())
     place = [int(j) for j in torch.unravel_index(torch.tensor(i), got.shape)] if got.ndim else ""
@@ -118,20 +137,28 @@ def differ(got: Tensor | None, want: Tensor, count: int = 0) -> str:
 
 
 class Trial:
-    """What a probe is given: `box`, the pieces' copies; data in float64; `facts`, the conventions found so far."""
+    """What a probe is given: `box`, the pieces' copies; data in float64; `facts`, the conventions found so far.
+
+    Probes have a row for each image. `facts["columns"]` are the roles of which the learner has a column for each:
+    `call` turns what goes in, and `results` what comes out. Where `facts["single"]`, pieces take one image at a time.
+    """
 
     def __init__(self, learner: Learner, box: dict[str, Any]):
         self.learner, self.box, self.facts = learner, box, learner.facts
+        self.turned = set(self.facts.get("columns", ()))
         net = box.get("net")
         self.module = net if isinstance(net, torch.nn.Module) else None
         self.objects = self.module is None and hasattr(net, "backward")
         self.mine = self.own_weights()
-        self.dtype = next((a.dtype for a in self.mine if torch.is_tensor(a)), torch.float32)
         self.hidden = sum(a.ndim > 1 and min(a.shape) > 1 for a in self.mine) > 1
         c, f = sorted(self.mine[0].shape)[:2] if self.mine else (10, 784)
         self.classes, self.features = (10, 784) if self.hidden and self.module is None else (c, f)
         if self.hidden:
             self.classes = min(a.shape[0] for a in self.mine)
+        self.dtype, drawn = torch.float32, self.mine
+        with contextlib.suppress(Exception):
+            drawn = self.mine or [a for _, a in arrays(self.call("init_params", "features classes"))]
+        self.dtype = next((a.dtype for a in drawn if torch.is_tensor(a)), torch.float32)
         self.autograd = learner.autograd and "gradients" not in box and not self.objects
         for a in self.mine:
             if self.autograd and self.module is None:
@@ -168,7 +195,7 @@ class Trial:
 
     def need_weights(self, piece: str) -> None:
         """Raise `Unknown` where W and b were not found and are not passed to a piece, either."""
-        if not self.mine and not {"W", "params"} & roles_of(self, piece):
+        if not self.mine and not {"W", "params"} & roles(self.box[piece]):
             raise Unknown("not checked: its W and b were not found")
 
     def own_gradients(self) -> list[Any]:
@@ -181,10 +208,8 @@ class Trial:
         """Whether there is a bias: the learner's own, or a parameter of that name."""
         if self.mine:
             return len(self.mine) > 1
-        given = [
-            set(map(str.lower, inspect.signature(f).parameters)) for f in self.box.values() if inspect.isroutine(f)
-        ]
-        return not any(ROLES["W"] & names for names in given) or any(ROLES["b"] & names for names in given)
+        given = [roles(f) for f in self.box.values() if inspect.isroutine(f)]
+        return not any("W" in names for names in given) or any("b" in names for names in given)
 
     def set_weights(self, scale: float = 1.0) -> None:
         """Give the learner's own W and b those of this trial, whose b is not 0; W times `scale`."""
@@ -192,9 +217,13 @@ class Trial:
             value = value.T if a.ndim == 2 and tuple(a.shape) == tuple(value.T.shape) else value
             write(a, value.reshape(tuple(a.shape)))
 
-    def give(self, value: Any) -> Any:
+    def give(self, value: Any, role: str = "") -> Any:
         """A copy of float64 data or labels as the learner keeps them; anything else itself."""
-        if not torch.is_tensor(value) or value.requires_grad or value.dtype not in (torch.float64, torch.int64):
+        if not torch.is_tensor(value):
+            return value
+        if role in self.turned and value.ndim > 1:
+            value = value.flatten(1).T
+        if value.requires_grad or value.dtype not in (torch.float64, torch.int64):
             return value
         if value.dtype == torch.int64:
             value = value + self.learner.first_label
@@ -203,7 +232,12 @@ class Trial:
         dtype = self.dtype if value.dtype == torch.float64 else value.dtype
         return value.to(self.learner.device, dtype, copy=True)
 
-    def arguments(self, piece: str, order: str, values: dict[str, Any]) -> tuple[Any, dict, bool]:
+    def turn(self, found: Any, n: int) -> Any:
+        """A result with a row for each of n images, where it has a column for each."""
+        turned = self.turned and not self.facts.get("single")
+        return found.T if turned and found is not None and found.ndim == 2 and n in found.shape else found
+
+    def arguments(self, piece: str, order: str, values: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The function of a piece and its arguments."""
         f = self.box[piece]
         if not callable(f) or (hasattr(f, "forward") and not isinstance(f, torch.nn.Module)):
@@ -214,35 +248,43 @@ class Trial:
         held = [a for _, a in held if self.mine and a.shape == self.mine[0].shape]
         if held and not any(a is p for a in held for p in self.mine):
             raise Unknown(f"not checked: it has weights of its own, not those of {self.learner.called.get('net')}")
-        sizes = {
-            "classes": self.classes,
-            "features": self.features,
-            "lr": LR,
-            "reg": self.facts.get("reg", 0.05),
-            "dim": 1,
-        }
         device = self.learner.device
-        sizes |= {"epochs": 1, "device": device, "seed": 0, "train": True, "n": len(self.y), "args": Options(device)}
-        given = {k: self.give(v) for k, v in values.items()} | {k: v for k, v in sizes.items() if k not in values}
-        return f, *bind(f, given, order)
+        known = {"classes": self.classes, "features": self.features, "lr": LR, "reg": self.facts.get("reg", 0.05)}
+        known |= {"dim": 1, "epochs": 1, "device": device, "seed": 0, "train": True, "n": 7}
+        if piece == "init_params":
+            del known["dim"]  # there it is not that of an array
+        known |= {"rng": np.random.default_rng(0), "generator": torch.Generator().manual_seed(0)}
+        given = {k: self.give(v, k) for k, v in values.items()} | {
+            k: v for k, v in (known | {"args": Options(device)}).items() if k not in values
+        }
+        return f, bind(f, given, order)
 
     def call(self, piece: str, order: str, /, **values: Any) -> Any:
         """Call a piece with values by role, as `bind` describes."""
-        f, arguments, sure = self.arguments(piece, order, values)
-        try:
-            return apply(f, arguments)
-        except Exception as error:
-            if sure:
-                raise
-            raise Unknown(f"not checked: called with {', '.join(arguments)}, it raised {error}") from error
+        if self.facts.get("single") and (each := [k for k in IMAGES if k in values and values[k].ndim > (k != "y")]):
+            one = lambda a, i: a[i : i + 1] if self.turned and a.ndim > 1 else a[i]  # noqa: E731
+            with_one = [values | {k: one(values[k], i) for k in each} for i in range(len(values[each[0]]))]
+            if piece == "gradients":
+                return apply(*self.arguments(piece, order, with_one[0]))
+            found = [first(apply(*self.arguments(piece, order, values))) for values in with_one]
+            return torch.stack([a.flatten() if a.numel() > 1 else a.reshape(()) for a in found])
+        return apply(*self.arguments(piece, order, values))
+
+    def results(self, piece: str, order: str, /, **values: Any) -> list[Tensor]:
+        """What a piece returns, a row for each image."""
+        n = next((len(values[k]) for k in IMAGES if k in values), 0)
+        return [self.turn(part, n) for part in parts(self.call(piece, order, **values))]
+
+    def result(self, piece: str, order: str, /, **values: Any) -> Tensor | None:
+        """The first number or array that a piece returns, a row for each image."""
+        return next(iter(self.results(piece, order, **values)), None)
 
     def ways(self, n: int, labels: bool = True) -> Iterator[Way]:
-        """Every way to lay out n images, weights and labels. The inputs of what is right: logits, X, W, b, y."""
+        """Every way to lay out n images, weights and labels. The inputs of what is right: X, y."""
         X, y, f, c = self.X[:n], self.y[:n], self.features, self.classes
         side = round(f**0.5)
         image = (lambda X: X.reshape(-1, 1, side, side)) if side**2 == f and not self.learner.numpy else (lambda X: X)
-        layouts = [(image, 1, 0), (lambda X: X, 1, 0), (lambda X: image(X * 255), 1, 0), (lambda X: X * 255, 1, 0)]
-        layouts += [(image, 2, -1), (lambda X: X, 2, -1), (lambda X: X.T, 1, 0), (image, 255, 0)]
+        layouts = [(g, scale) for scale in (1, 1 / 255) for g in (image, lambda X: X)]
         if self.mine and not self.hidden:
             shapes = [[tuple(a.shape) for a in self.mine]]
         else:
@@ -252,21 +294,19 @@ class Trial:
                 drawn = [tuple(a.shape) for a in parts(self.call("init_params", "features classes"))[:2]]
                 shapes = [drawn, [*drawn, (c,)]] if drawn == [(f + 1, c)] else [drawn]
         known = self.facts.get("way")
-        for key in itertools.product(range(len(layouts)), shapes, range(3 if labels else 1)):
-            (layout, scale, shift), shape, hot = layouts[key[0]], key[1], key[2]
+        for key in itertools.product(range(len(layouts)), shapes, range(2 if labels else 1)):
+            (layout, scale), shape, hot = layouts[key[0]], key[1], key[2]
             if known is not None and key[:2] != known[:2]:
                 continue
-            values = {"X": layout(X), "y": (y, F.one_hot(y, c).double(), F.one_hot(y, c).double().T)[hot]}
+            scale, shift = self.facts.get("pixels", (scale, 0))
+            values = {"X": layout((X - shift) / scale), "y": (y, F.one_hot(y, c).double())[hot]}
             values["W"] = self.W if shape[0] == tuple(self.W.shape) else self.W.T
             if shape[0] == (f + 1, c):
                 # A bias inside W, in the row that belongs to a column of ones. It is 0 here.
                 values["W"] = torch.cat([self.W, self.b[None]] if len(shape) == 1 else [self.b[None], self.W])
             values["b"] = self.b.reshape(shape[1]) if len(shape) > 1 else self.b
-            values |= {
-                "net": self.box.get("net"),
-                "params": self.packed(self.give(values["W"]), self.give(values["b"]))[0],
-            }
-            yield Way(key, values, lambda v, s=scale, d=shift, X=X, y=y: (X * s + d, y))
+            packed = self.packed(self.give(values["W"]), self.give(values["b"]))[0]
+            yield Way(key, values | {"net": self.box.get("net"), "params": packed}, lambda v: (X, y))
 
     def container(self) -> Any:
         """What holds exactly the learner's own W and b, such as a dictionary, or a list of them."""
@@ -295,9 +335,8 @@ class Trial:
         if self.hidden and self.module is not None:
             training = self.module.training
             self.module.eval()
-            out = first(self.call("net", "X", **next(self.ways(n, False)).values))
+            best = self.result("net", "X", **next(self.ways(n, False)).values).argmax(1)
             self.module.train(training)
-            best = out.argmax(0 if self.facts.get("columns") else 1)
         else:
             best = self.logits(self.X[:n]).argmax(1)
         return (best + torch.tensor([i in (0, 3, 8) for i in range(n)])) % self.classes
@@ -310,9 +349,8 @@ class Trial:
         right: Callable[..., Tensor],
         views: dict[str, Callable[[Tensor], Tensor]],
         table: dict[str, Callable[..., Tensor]],
-        take: Callable[[Any], Tensor | None] = first,
+        take: Callable[[list[Tensor]], Tensor | None] = first,
         key: str | None = None,
-        single: bool = True,
     ) -> tuple[Any, str]:
         """Find the way and the view under which a piece is right, and return both; then try it harder.
 
@@ -321,7 +359,7 @@ class Trial:
         Args:
             right, table: what is right, and what known mistakes give, of the inputs of a way.
             views: what may be made of it, by name: the mean of the losses, for example.
-            take: picks what is judged from what the piece returns.
+            take: picks what is judged from the arrays that the piece returns.
 
         Raises:
             Wrong: there is no such way, or the piece fails under it.
@@ -330,7 +368,7 @@ class Trial:
         results, errors, unknown, self.found = [], [], [], None
         for way, alone in zip(ways(7), ways(1), strict=True):
             try:
-                got = take(self.call(piece, order, **way.values))
+                got = take(self.results(piece, order, **way.values))
             except Exception as error:
                 (unknown if isinstance(error, Unknown) else errors).append(error)
                 continue
@@ -338,27 +376,11 @@ class Trial:
             for name, view in views.items():
                 if close(got, view(right(*inputs))):
                     self.found = way.label, name
-                    self.facts["batches"] = True
                     self.harder(piece, order, way, alone, lambda *x, view=view: view(right(*x)), take, key)
                     return way.label, name
             results.append((way, got, inputs))
-        if single and "batches" not in self.facts:
-            for way in ways(7):
-                alone = [
-                    {k: v[i] if torch.is_tensor(v) and len(v) == 7 else v for k, v in way.values.items()}
-                    for i in range(7)
-                ]
-                with contextlib.suppress(Exception):
-                    got = torch.stack([take(self.call(piece, order, **one)) for one in alone])
-                    wants = {name: view(right(*way.inputs(way.values))) for name, view in views.items()}
-                    if found := [name for name, want in wants.items() if close(got, want)]:
-                        return way.label, f"{found[0]} of one image at a time"
         if not results:
-            error = (errors or unknown)[0]
-            guessed = not self.mine and "way" not in self.facts and "W" in roles_of(self, piece)
-            if guessed and re.search("shape|size|dimension|align|multipl", str(error)):
-                raise Unknown(f"not checked: the shape of its W is not known ({error})")
-            raise error
+            raise (errors or unknown)[0]
         for (way, got, inputs), (say, wrong), (name, view) in itertools.product(
             results, table.items(), views.items()
         ):
@@ -371,13 +393,13 @@ class Trial:
         self.found, want = (way.label, name), wants[name]
         raise Wrong(f"for 7 images, {differ(got, want, 7)}", known=False)
 
-    def harder(self, piece: str, order: str, way: Way, alone: Way, right: Callable, take: Callable, key: Any) -> None:
-        """See `judge`."""
-        f, arguments, _ = self.arguments(piece, order, way.values)
+    def again(self, piece: str, order: str, way: Way, take: Callable = first) -> None:
+        """Raise `Wrong` for a piece that changes its arguments, or gives something else in a second call."""
+        f, arguments = self.arguments(piece, order, way.values)
         before = {
             name: first(value) for name, value in arguments.items() if torch.is_tensor(value) or is_array(value)
         }
-        one, two = take(apply(f, arguments)), None
+        one = take(parts(apply(f, arguments)))
         for name, value in before.items():
             if not close(first(arguments[name]), value, 0, 1e-9):
                 raise Wrong(
@@ -385,28 +407,33 @@ class Trial:
                     f"something else. Make a new one: {name} = {name} / 255, not {name} /= 255",
                     r"[-+*/]=|\]\s*=[^=]|[a-z]_\(|out=",
                 )
-        two = take(apply(f, arguments))
-        if not close(two, one):
+        if not close(two := take(parts(apply(f, arguments))), one):
             raise Wrong(f"a second call with the same arguments gives something else: {differ(two, one)}")
-        got, want = take(self.call(piece, order, **alone.values)), right(*alone.inputs(alone.values))
+
+    def harder(self, piece: str, order: str, way: Way, alone: Way, right: Callable, take: Callable, key: Any) -> None:
+        """See `judge`."""
+        if self.facts.get("single"):
+            return
+        self.again(piece, order, way, take)
+        got, want = take(self.results(piece, order, **alone.values)), right(*alone.inputs(alone.values))
         if not close(got, want):
             raise Wrong(f"right for 7 images, but for one image alone {differ(got, want)}", "squeeze|sum|mean|max")
         if key is None or not self.autograd:
             return
-        mine, theirs = self.give(way.values[key]).requires_grad_(), way.values[key].clone().requires_grad_()
-        f, arguments, _ = self.arguments(piece, order, way.values | {key: mine.detach().clone().requires_grad_()})
-        leaf = next(v for v in arguments.values() if torch.is_tensor(v) and v.requires_grad)
+        theirs = way.values[key].clone().requires_grad_()
+        mine = self.give(way.values[key]).requires_grad_()
+        f, arguments = self.arguments(piece, order, way.values | {key: mine})
         raw, want = apply(f, arguments), right(*way.inputs(way.values | {key: theirs}))
         if not torch.is_tensor(raw) or not raw.requires_grad:
             raise Wrong(
                 "no gradient flows through it: .detach(), .data, .item() or torch.tensor(...) cut it off", CUTS
             )
         weighting = self.weighting if want.ndim == 2 else torch.ones_like(want)
-        (raw.reshape(want.shape) * weighting.to(raw.device)).sum().backward()
+        (self.turn(raw, 7).reshape(want.shape) * weighting.to(raw.device)).sum().backward()
         (want * weighting).sum().backward()
-        if not close(first(leaf.grad), theirs.grad, 2e-3):
+        if not close(first(mine.grad), theirs.grad, 2e-3):
             raise Wrong(
-                f"its value is right, its gradient is not: {differ(first(leaf.grad), theirs.grad)}. A part is cut "
+                f"its value is right, its gradient is not: {differ(first(mine.grad), theirs.grad)}. A part is cut "
                 "off from autograd, by .detach(), .data or no_grad",
                 CUTS,
             )
@@ -424,11 +451,6 @@ def write(a: Any, value: Tensor) -> None:
         a.data.copy_(value)
     else:
         a[...] = value.numpy()
-
-
-def roles_of(t: Trial, piece: str) -> set[str]:
-    """The roles that the names of a piece's parameters can stand for."""
-    return roles(t.box[piece])
 
 
 def roles(f: Any) -> set[str]:
