@@ -91,7 +91,8 @@ def passed(t: Trial) -> dict[str, Any]:
     """The learner's net, loss and updater as arguments; for a net that is a method, its object if callable."""
     values = {k: t.box[k] for k in ("net", "loss", "updater") if k in t.box}
     owner = getattr(values.get("net"), "__self__", None)
-    return values | ({"net": owner} if callable(owner) else {})
+    values |= {"net": owner} if callable(owner) else {}
+    return values | ({"layers": [values["net"]]} if "net" in values else {})
 
 
 def supplies(t: Trial, lr: float) -> dict[str, Any]:
@@ -124,7 +125,9 @@ def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
     W, b = (t.give(next(t.ways(1, False)).values[k].clone()) for k in "Wb")
     given = t.module is None and ("W" in wanted or ("params" in wanted and not t.mine))
     packed, held = (
-        t.packed(W, b) if "params" in wanted and not t.mine else (t.container(), [W, b][: len(t.mine) or 2])
+        t.packed(W, b)
+        if "params" in wanted and not t.mine
+        else (t.container(), [W, b][: len(t.mine) or (1 if len(W) == t.features + 1 else 2)])
     )
     held = held if given else None
     if not held and not t.mine:
@@ -191,6 +194,10 @@ def forward(t: Trial, weights: list[Tensor], k: int, train: bool) -> tuple[Tenso
             out = inner.turn(output(inner.call("net", "X", X=shown)), len(y))
             return log_p(t, out).cpu().double(), y, inner.mine
     W, *b = leaves = [w.clone().requires_grad_() for w in weights]
+    if W.shape == (t.features + 1, t.classes):
+        ones = X.new_ones(len(X), 1)
+        X = torch.cat([X, ones] if t.bias_last else [ones, X], 1)
+        return (X @ W).log_softmax(1), y, leaves
     Z = X @ (W if W.shape == t.W.shape else W.T) + sum(p.reshape(-1) for p in b)
     return Z.log_softmax(1), y, leaves
 
@@ -238,6 +245,9 @@ def judge_steps(t: Trial, done: Run, lr: float) -> float:
             if i == 0:
                 factors.append(c[k])
                 decay = c[-1]
+                shares = [n / sum(sizes) for n in sizes]
+                if k and not any(factors[:k]) and all(map(near, c[:-1], shares)) and len(grads) == len(sizes):
+                    return decay  # one step for all batches, whose gradients are accumulated
     # Momentum adds less of a gradient the older it is. An optimizer of PyTorch does so after what is seen here.
     momentum = t.facts.get("zeroes", True) and not isinstance(t.box.get("updater"), torch.optim.Optimizer)
     if kept and not (momentum and all(0 < ratio < 0.999 for ratio, _ in kept)):

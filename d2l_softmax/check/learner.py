@@ -24,7 +24,7 @@ from d2l_softmax.errors import UserError
 # What a notebook keeps for itself.
 HISTORY = re.compile(r"_+|_i?\d+|_[iod]h|_+i+|In|Out|__.*")
 # A function that makes a net.
-FACTORY = re.compile("(?i)(get|make|build|create|init)_?(net|network|model)")
+FACTORY = re.compile("(?i)(get|make|build|create|init|new)_?(softmax_?)?(net|network|model|classifier)")
 SETTINGS = re.compile("(?i)config|param|args|options|settings")
 LARGE = 2_000_000
 
@@ -129,6 +129,8 @@ class Learner:
         self.versions: list[tuple[str, str, Any]] = []
         self.called: dict[str, str] = {}
         self.ranks: dict[str, int] = {}
+        # What was made with arguments that may not be those that are meant.
+        self.guessed: set[str] = set()
         # The lines that train_epoch has run, of two branches those of one.
         self.lines_run: set[int] = set()
         self.source = Path(path).read_text("utf-8", "replace").splitlines() if path else []
@@ -145,16 +147,18 @@ class Learner:
             elif isinstance(value, torch.optim.Optimizer):
                 self.pieces["updater"], self.called["updater"] = value, key
         f = self.pieces.get("sgd")
-        if f and not any(
-            n.lower() in ROLES["params"] | ROLES["W"] | ROLES["grads"] | ROLES["dW"]
-            for n in inspect.signature(f).parameters
-        ):
+        takes = {n.lower() for n in inspect.signature(f).parameters} if f else set()
+        becomes = ""
+        if takes & ROLES["X"] and takes & ROLES["y"]:
+            # A step that computes its own gradients is an epoch of one batch.
+            becomes = "" if "train_epoch" in self.pieces else "train_epoch"
+        elif f and not takes & (ROLES["params"] | ROLES["W"] | ROLES["grads"] | ROLES["dW"]):
             # A step without parameters to change is an updater, unless it is one of a meter, say.
-            holds = not isinstance(f, types.MethodType) or any(arrays(vars(f.__self__)))
-            for held in (self.pieces, self.called):
-                value = held.pop("sgd")
-                if holds:
-                    held.setdefault("updater", value)
+            becomes = "updater" if not isinstance(f, types.MethodType) or any(arrays(vars(f.__self__))) else "sgd"
+        for held in (self.pieces, self.called) if becomes else ():
+            value = held.pop("sgd")
+            if becomes != "sgd":
+                held.setdefault(becomes, value)
         held = [
             dict(zip(f.__code__.co_freevars, map(contents, f.__closure__ or ()), strict=True))
             for f in self.functions()
@@ -191,9 +195,10 @@ class Learner:
                 if any(v is None for k, v in vars(instance).items() if k.lower() in ROLES["W"]):
                     continue  # its weights are made when it is trained
                 own[f"{key}()"] = instance
+                self.guessed.add(key)
                 if held:
                     parameters = getattr(instance, "parameters", lambda held=held: held)
-                    made |= {"net": instance, "params": list(parameters())}
+                    made |= {"net": instance, "layers": [instance], "params": list(parameters())}
                 elif SETTINGS.search(key):
                     made["args"] = instance
                 if not is_class:
@@ -210,6 +215,8 @@ class Learner:
 
     def add(self, key: str, value: Any) -> None:
         """Take what a name holds for a piece, if name or kind say so; of several, the first name in the table."""
+        if isinstance(value, types.BuiltinFunctionType):
+            return  # such as the apply of a torch.autograd.Function
         methods = {} if isinstance(value, type) or not self.is_own(type(value)) else vars(type(value))
         piece = self.names.get(key) or next((p for p, names in PIECES.items() if plain(key) in names), None)
         rank = PIECES[piece].index(plain(key)) + (plain(key) != key) / 2 if piece and key not in self.names else -1
@@ -233,16 +240,16 @@ class Learner:
                 if isinstance(methods[name], types.FunctionType) and not name.startswith("__"):
                     self.add(name, getattr(value, name))
             return
+        elif piece == "data_iter" and isinstance(value, type) and hasattr(value, "__iter__"):
+            pass  # an object of it yields batches
         elif not (inspect.isroutine(value) or methods) or (
             not methods and not self.is_own(value) and piece not in ("loss", "softmax")
         ):
             return
-        if (
-            piece == "loss"
-            and inspect.isfunction(value)
-            and ROLES["updater"] & {*inspect.signature(value).parameters}
-        ):
-            return  # a step with a batch
+        if inspect.isroutine(value) and piece not in (None, "train_epoch", "updater", "sgd", "init_params"):
+            takes = {*inspect.signature(value).parameters}
+            if not takes or (piece == "loss" and ROLES["updater"] & takes):
+                return  # what a meter gives, or a step with a batch
         same_name = piece in ("loss", "gradients") and plain(key) == plain(self.called.get(piece, ""))
         if same_name and value is not self.pieces[piece]:
             self.versions.append((piece, key, value))

@@ -44,7 +44,8 @@ ROLES = {
     "n": "batch_size bs n m num_samples size batchsize num batch count n_samples batch_len num_examples",
     "params": "params parameters weights_and_biases ps weights",
     "grads": "grads gradients gs grad g gradient",
-    "net": "net model network layer layers f forward linear clf classifier module predict",
+    "net": "net model network layer f forward linear clf classifier module predict",
+    "layers": "layers nets models",
     "loss": "loss criterion loss_fn loss_func loss_function cross_entropy ce lossfn objective loss_f",
     "updater": "updater optimizer opt trainer optim optimiser update sgd",
     "data": "data_iter train_iter test_iter loader dataloader data_loader train_loader test_loader batches iterator "
@@ -53,7 +54,7 @@ ROLES = {
     "cache": "cache caches ctx saved memory",
     "dW": "dw grad_w w_grad gw dweight dweights gradw",
     "db": "db grad_b b_grad gb dbias gradb",
-    "epochs": "num_epochs epochs n_epochs epoch num_epoch iterations epoch_idx",
+    "epochs": "num_epochs epochs n_epochs epoch num_epoch iterations epoch_idx num_iters n_iter num_iterations",
     "classes": "num_classes n_classes classes num_outputs k c n_class num_labels output_size n_out out_features "
     "depth output_dim out_dim",
     "features": "num_inputs num_features in_features input_size n_in n_features input_dim d num_pixels in_dim pixels",

@@ -113,7 +113,8 @@ def weights(t: Trial) -> None:
             )
         if name.lower() in ROLES["b"] and a.numel() == 1:
             raise Wrong(f"{name} has one element, which changes nothing: it needs one for each class", name=name)
-    frozen = [name for name, a in mine if not a.requires_grad]
+    learned = {name for name, a in mine if a.requires_grad}
+    frozen = [name for name, _ in mine if name not in learned]
     said = any(re.search("requires_grad|Parameter", line.split("#")[0]) for line in t.learner.source)
     if t.module is None and frozen and (len(frozen) < len(mine) or not said):
         raise Wrong(f"{frozen[0]} does not require a gradient, so it is never trained", name=frozen[0])
@@ -253,7 +254,7 @@ def loss(t: Trial) -> str:
         constant_in_log(t, label[1])
     # A wrong one is replaced, for the probes that follow, by one that takes what the net returns.
     form = t.facts.get("net", form) if wrong and form != "images" else form
-    t.facts.update(loss=form, reduction=reduction.split(",")[0], of_b="of b" in reduction)
+    t.facts.update(loss=form, reduction=reduction.split(",")[0])
     if wrong:
         raise wrong
     if form == "images":
@@ -354,14 +355,14 @@ def derivative(t: Trial, found: dict[str, Tensor | None], X: Tensor, p: Tensor, 
         basis, own = (lambda D: X.T @ D / n, t.W) if part == "W" else (lambda D: D.mean(0), t.b)
         place = rf"\bd{part.lower()}\b|grad_{part}|return" if part == "b" else "return|dot|@|matmul"
         if got is None or got.numel() != own.numel():
-            raise Wrong(f"d{part}: {differ(got, basis(p - Y), n)}", place, known=got is not None)
+            raise Wrong(f"d{part}: {differ(got, basis(p - Y), n)}", place, known=False)
         got = got.reshape(own.shape)
         for say, D in known.items():
             (a, k), off = explain(got, [basis(D), own])
             if off < 1 and (not say or near(a, 1) or near(a, n)):
                 break
         else:
-            raise Wrong(f"d{part}: for {n} images, {differ(got, basis(p - Y), n)}", place, False)
+            raise Wrong(f"d{part}: for {n} images, {differ(got, basis(p - Y), n)}", place, known=False)
         if say:
             raise Wrong(f"d{part}: {say}", place)
         if not near(a, 1) and not near(a, n):
@@ -380,11 +381,11 @@ def own_derivative(t: Trial, n: int) -> tuple[Way, dict[str, float]]:
     errors: list[Exception] = []
     X, y, shape = t.X[:n], t.y[:n], t.W.shape
 
-    def take(way: Way, returned: list[Tensor]) -> dict[str, Tensor | None]:
+    def take(returned: list[Tensor]) -> dict[str, Tensor | None]:
         """Pick dW, as (features, classes), and db from what is returned in any order."""
         rest = [a for a in returned if a.ndim < 3]
         if theta := [a for a in rest if a.shape == (shape[0] + 1, shape[1])]:
-            last = len(way.label[1]) == 1
+            last = t.bias_last
             found = {"W": theta[0][:-1] if last else theta[0][1:], "b": theta[0][-1 if last else 0]}
         else:
             dW = next((a for a in rest if a.ndim == 2 and a.numel() == t.W.numel()), None)
@@ -399,7 +400,7 @@ def own_derivative(t: Trial, n: int) -> tuple[Way, dict[str, float]]:
             # What a forward pass keeps for the backward pass is the last thing that it returns.
             values["cache"] = t.call("net", "X W b", **way.values)[-1]
         try:
-            found = take(way, parts(t.call("gradients", "W b X y out", **values)))
+            found = take(parts(t.call("gradients", "W b X y out", **values)))
             p = t.logits(X).softmax(1)
             return way._replace(values=values), derivative(t, found, X, p, hot(p, y))
         except Exception as error:
@@ -488,8 +489,10 @@ def backward(t: Trial) -> str | None:
     return ""
 
 
-def accuracy(t: Trial) -> str:
+def accuracy(t: Trial) -> str | None:
     """The number of right answers, or their share."""
+    if t.facts.get("single"):
+        return None  # it is of many images
     t.set_weights()
     # Every image is like the positive weights of its own class, so that not all get the same answer.
     t.X = 0.1 * (t.W[:, (torch.arange(10) * 3 + 1) % t.classes] > 0).double().T

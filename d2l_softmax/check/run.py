@@ -24,18 +24,19 @@ ADVISED = ("softmax", "sgd", "accuracy", "evaluate_accuracy", "train_epoch")
 CALLED_ALIKE = ("softmax", "one_hot")
 # What no other piece is made of.
 ENDS = ("data_iter", "init_params", "predict", "evaluate_accuracy")
-# What shows, where it is right, that pieces take batches.
-OF_BATCHES = ("gradients", "evaluate_accuracy", "train_epoch")
 # Conventions that hold for all pieces, tried in turn: the roles of which there is a column for each image, what the
-# data loader has, the factor of a penalty that is a parameter, and whether pieces take one image at a time.
-CONVENTIONS: tuple[dict[str, Any], ...] = (
-    {},
-    {"columns": ("X", "out", "y")},
-    {"columns": ("X", "out", "y"), "loader": "rows"},
-    {"columns": ("out", "y"), "loader": "rows"},
-    {"reg": 0.0},
-    {"single": True},
-    {"single": True, "columns": ("X", "out", "y")},
+# data loader has, the factor of a penalty that is a parameter, the row of a bias in W, whether pieces take one image.
+# Behind each, what has not been right before if it is to be tried.
+OF_BATCHES = ("gradients", "evaluate_accuracy", "train_epoch")
+CONVENTIONS: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
+    ({}, ()),
+    ({"columns": ("X", "out", "y")}, ()),
+    ({"columns": ("X", "out", "y"), "loader": "rows"}, ()),
+    ({"columns": ("out", "y"), "loader": "rows"}, ()),
+    ({"reg": 0.0}, ("loss",)),
+    ({"bias": "first"}, ()),
+    ({"single": True}, OF_BATCHES),
+    ({"single": True, "columns": ("X", "out", "y")}, OF_BATCHES),
 )
 
 
@@ -56,26 +57,24 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
             f"nothing to check was found in {path or 'these names'}; the names looked for are {', '.join(PIECES)} "
             "and the like, and `names` says others"
         )
-    reports, told, batches = [], dict(learner.facts), False
-    for conventions in CONVENTIONS:
-        if "single" in conventions and batches:
-            break
-        learner.facts = told | conventions
-        reports.append(findings_of(learner))
-        batches = batches or "batches" in learner.facts
-        if "strange" not in learner.facts:
-            break
-    # The one under which most is right, and least cannot be called.
-    worth = lambda f: (f.sign == "✓") - f.message.startswith("not checked")  # noqa: E731
-    findings = max(reports, key=lambda found: sum(map(worth, found)))
+    reports, told, right = [], dict(learner.facts), set()
+    for conventions, unless in CONVENTIONS:
+        if right.isdisjoint(unless):
+            learner.facts = told | conventions
+            reports.append(findings_of(learner))
+            right |= learner.facts["right"]
+            if "strange" not in learner.facts:
+                break
+    # The one under which most is right or explained, and least cannot be called.
+    _, findings = max(reports, key=lambda report: report[0])
     style = {"net", "loss", "softmax", "accuracy", "evaluate_accuracy", "train_epoch"}
     missing = sorted(style - set(learner.pieces))
     title = f"{Path(path).name if path else 'These pieces'}, compared with PyTorch"
     return Report(title, findings, missing)
 
 
-def findings_of(learner: Learner) -> list[Finding]:
-    """What the probes find under one set of conventions; `facts["strange"]` is set if it may be another."""
+def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
+    """How much one set of conventions explains, and what the probes find; `facts["strange"]`: it may be another."""
     found: list[tuple[str, Finding]] = []
     learner.facts["unknown"] = set()
     pieces, called = dict(learner.pieces), dict(learner.called)
@@ -88,20 +87,21 @@ def findings_of(learner: Learner) -> list[Finding]:
             shown = " + ".join(learner.called.get(n, n) for n in needs) if needs and name != "backward" else name
             if (finding := attempt(learner, name, shown, needs, probe)) is not None:
                 found.append((name, finding))
-    if any(name in OF_BATCHES and finding.sign == "✓" for name, finding in found):
-        learner.facts["batches"] = True
-    findings, bad = [], ""
+    learner.facts["right"] = {name for name, finding in found if finding.sign == "✓"}
+    unknown, worth, findings, bad = learner.facts["unknown"], 0, [], ""
     for name, finding in found:
+        worth += 2 * (finding.sign == "✓") + (finding.sign == "✗" and name not in unknown)
+        worth -= 2 * finding.message.startswith("not checked")
         if finding.sign == "✗" and bad:
             # The first cause is the one to put right; what follows may come from it.
             finding = Finding(finding.piece, "·", f"not judged: put {bad} right first")
-        elif finding.sign == "✗" and name in learner.facts["unknown"] and proven(learner, name, dict(found)):
+        elif finding.sign == "✗" and name in unknown and proven(learner, name, dict(found)):
             finding = Finding(finding.piece, "·", f"not judged: {finding.message} But train_epoch is right with it")
         elif finding.sign == "✗" and name not in ENDS and learner.facts.get("overflow") != name:
             bad = finding.piece
         findings.append(finding)
     learner.pieces, learner.called = pieces, called
-    return findings
+    return worth, findings
 
 
 def proven(learner: Learner, name: str, found: dict[str, Finding]) -> bool:
@@ -134,13 +134,16 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
         return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(owner or name, wrong.pattern))
     except Exception as error:
         learner.facts["strange"] = True
+        learner.facts["unknown"].add(name)
         line, say = learner.raised_at(error), f"{type(error).__name__}: {error}".split("\n")[0]
         advice = next((advice for said, advice in RAISES.items() if re.search(said, say)), "")
         sure = isinstance(error, NameError | ZeroDivisionError) or (name in ADVISED and advice)
         if name in CALLED_ALIKE:
             given = inspect.signature(learner.pieces[name]).parameters.values()
             sure = sure or sum(p.default is p.empty for p in given) == 1
-        if line and "grad_fn" not in say and (sure or (name not in ADVISED and raises_itself(learner, line))):
+        if not sure and name not in ADVISED and not (piece == "updater" and learner.called[piece] in learner.guessed):
+            sure = raises_itself(learner, line)
+        if line and "grad_fn" not in say and sure:
             message = f"it raises {say}. {advice}".removesuffix(". ")
             return Finding(getattr(error, "piece", shown), "✗", message, line)
         return Finding(shown, "·", f"not checked: as it was called here, it raises {say}", line or "")

@@ -93,9 +93,11 @@ def explained_step(old: Tensor, now: Tensor, g: Tensor, lr: float) -> tuple[floa
     return a, d
 
 
-def sgd(t: Trial) -> str:
+def sgd(t: Trial) -> str | None:
     """One step against the gradient, for every parameter."""
     wanted = roles(t.box["sgd"])
+    if {"X", "y"} <= wanted:
+        return None  # it computes its own gradients, of which train_epoch tells
     n, lr, kinds = 5, 0.5 if "lr" in wanted else file_lr(t), {}
     t.set_weights()
     own = t.mine and not {"params", "W"} & wanted
@@ -240,7 +242,7 @@ def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
     return "returns " + compare_averages(t, found, measured, must=True)
 
 
-def accuracy(t: Trial) -> str:
+def accuracy(t: Trial) -> str | None:
     """An accuracy of a batch, or of a data loader, which is what others call evaluate_accuracy."""
     of_loader = "data" in roles(t.box["accuracy"]) and not {"out", "X"} & roles(t.box["accuracy"])
     return evaluate(t, "accuracy") if of_loader else probes.accuracy(t)

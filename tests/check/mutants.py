@@ -333,4 +333,11 @@ MUTANTS += [
     (style(100), "total += l.item() * len(y)", "total += l.item()", "fit_epoch"),
     (style(101), "    m = X.shape[0]", "    m = X.shape[1]", "gradients"),
     (BOOK, "b = torch.zeros(num_outputs, requires_grad=True)", "b = torch.zeros(1, requires_grad=True)", "b weights"),
+    (style(102), "g[:-1] += wd * theta[:-1]", "g[:-1] -= g[:-1] / 2", "sgd"),
+    (style(102), "            theta.grad = None\n", "", "sgd sgd + train_epoch"),
+    (style(103), "l.div(n_group)", "l.div(y.size(0))", "train_epoch"),
+    (style(104), "momentum = 256, 0.03", "momentum = 256, -0.03", "updater"),
+    (style(105), "p.data - lernrate", "p.data + lernrate", "aktualisiere updater"),
+    (style(106), "y = self.labels[order]", "y = self.labels[self.rng.permutation(n)]", "Batches"),
+    (style(107), "dW[:-1] += reg", "dW[:-1] += 2 * reg", "gradients"),
 ]
