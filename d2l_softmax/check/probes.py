@@ -417,7 +417,7 @@ def gradients(t: Trial) -> str:
     except Wrong as wrong:
         with contextlib.suppress(Wrong):
             own_derivative(t, 1 if "shape" in str(wrong) else n)
-            raise Unknown("not judged: right for one image alone, not for 7 images") from None
+            raise Unknown("not checked: right for one image alone, not for 7 images") from None
         raise
     t.again("gradients", "W b X y out", way)
     t.facts.setdefault("way", way.label)

@@ -105,8 +105,9 @@ def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
 
 
 def proven(learner: Learner, name: str, found: dict[str, Finding]) -> bool:
-    """Whether the learner's own epoch is right and runs the piece."""
-    piece = learner.pieces.get(name) if name in ("loss", "gradients") else None
+    """Whether the learner's own epoch is right and its steps come from the piece."""
+    steps_come_from = ("gradients", "loss") if learner.autograd else ("gradients",)
+    piece = learner.pieces.get(name) if name in steps_come_from else None
     code = getattr(getattr(piece, "forward", piece), "__code__", None)
     lines = {line for *_, line in code.co_lines()} if code else set()
     return "train_epoch" in found and found["train_epoch"].sign == "✓" and bool(learner.lines_run & lines)
@@ -119,12 +120,14 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
         with learner.sandbox() as box:
             note = probe(Trial(learner, box))
     except Unknown as unknown:
-        learner.facts["strange"] = True
+        if str(unknown).startswith("not checked"):
+            learner.facts["strange"] = True
         return Finding(shown, "·", str(unknown))
     except Wrong as wrong:
         if not wrong.known:
             learner.facts["unknown"].add(name)
-            learner.facts["strange"] = True
+            if name != "train_epoch" or "columns" in learner.facts:
+                learner.facts["strange"] = True
         # The piece of that name, where it is another's mistake.
         owner = next(
             (p for p, called in learner.called.items() if called == wrong.name), piece if needs else wrong.name

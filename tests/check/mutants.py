@@ -340,4 +340,5 @@ MUTANTS += [
     (style(105), "p.data - lernrate", "p.data + lernrate", "aktualisiere updater"),
     (style(106), "y = self.labels[order]", "y = self.labels[self.rng.permutation(n)]", "Batches"),
     (style(107), "dW[:-1] += reg", "dW[:-1] += 2 * reg", "gradients"),
+    (style(47), ".sum() / m\n    return J", ".mean() / m\n    return J", "cost"),
 ]
