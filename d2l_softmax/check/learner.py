@@ -131,6 +131,8 @@ class Learner:
         self.ranks: dict[str, int] = {}
         # What was made with arguments that may not be those that are meant.
         self.guessed: set[str] = set()
+        # Whether W was seen to have a row for a bias.
+        self.folded = False
         # The lines that train_epoch has run, of two branches those of one.
         self.lines_run: set[int] = set()
         self.source = Path(path).read_text("utf-8", "replace").splitlines() if path else []

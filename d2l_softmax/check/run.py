@@ -30,7 +30,7 @@ ENDS = ("data_iter", "init_params", "predict", "evaluate_accuracy")
 OF_BATCHES = ("gradients", "evaluate_accuracy", "train_epoch")
 CONVENTIONS: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
     ({}, ()),
-    ({"columns": ("X", "out", "y")}, ()),
+    ({"columns": ("X", "out", "y")}, ("evaluate_accuracy", "train_epoch")),
     ({"columns": ("X", "out", "y"), "loader": "rows"}, ()),
     ({"columns": ("out", "y"), "loader": "rows"}, ()),
     ({"reg": 0.0}, ("loss",)),
@@ -59,7 +59,7 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
         )
     reports, told, right = [], dict(learner.facts), set()
     for conventions, unless in CONVENTIONS:
-        if right.isdisjoint(unless):
+        if right.isdisjoint(unless) and ("bias" not in conventions or learner.folded):
             learner.facts = told | conventions
             reports.append(findings_of(learner))
             right |= learner.facts["right"]

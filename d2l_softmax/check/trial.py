@@ -228,6 +228,7 @@ class Trial:
 
     def fold(self, W: Tensor) -> Tensor:
         """W with the bias as a row."""
+        self.learner.folded = True
         return torch.cat([W, self.b[None]] if self.bias_last else [self.b[None], W])
 
     def give(self, value: Any, role: str = "") -> Any:
