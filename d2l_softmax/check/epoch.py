@@ -123,12 +123,12 @@ def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
         for role, number in {"n": sizes[0], "epochs": 1}.items():
             held |= {name: number for name, v in held.items() if name.lower() in ROLES[role] and type(v) is int}
     W, b = (t.give(next(t.ways(1, False)).values[k].clone()) for k in "Wb")
-    given = t.module is None and ("W" in wanted or ("params" in wanted and not t.mine))
-    packed, held = (
-        t.packed(W, b)
-        if "params" in wanted and not t.mine
-        else (t.container(), [W, b][: len(t.mine) or (1 if len(W) == t.features + 1 else 2)])
-    )
+    takes_packed = "params" in wanted and not t.mine
+    given = t.module is None and ("W" in wanted or takes_packed)
+    # A W with a row for the bias comes alone.
+    packed, held = t.container(), [W, b][: len(t.mine) or (1 if len(W) == t.features + 1 else 2)]
+    if takes_packed:
+        packed, held = t.packed(W, b)
     held = held if given else None
     if not held and not t.mine:
         raise Unknown("not checked: its W and b were not found")

@@ -150,16 +150,16 @@ class Learner:
                 self.pieces["updater"], self.called["updater"] = value, key
         f = self.pieces.get("sgd")
         takes = {n.lower() for n in inspect.signature(f).parameters} if f else set()
-        becomes = ""
+        becomes: str | None = "sgd"
         if takes & ROLES["X"] and takes & ROLES["y"]:
             # A step that computes its own gradients is an epoch of one batch.
-            becomes = "" if "train_epoch" in self.pieces else "train_epoch"
+            becomes = "sgd" if "train_epoch" in self.pieces else "train_epoch"
         elif f and not takes & (ROLES["params"] | ROLES["W"] | ROLES["grads"] | ROLES["dW"]):
             # A step without parameters to change is an updater, unless it is one of a meter, say.
-            becomes = "updater" if not isinstance(f, types.MethodType) or any(arrays(vars(f.__self__))) else "sgd"
-        for held in (self.pieces, self.called) if becomes else ():
+            becomes = "updater" if not isinstance(f, types.MethodType) or any(arrays(vars(f.__self__))) else None
+        for held in (self.pieces, self.called) if becomes != "sgd" else ():
             value = held.pop("sgd")
-            if becomes != "sgd":
+            if becomes:
                 held.setdefault(becomes, value)
         held = [
             dict(zip(f.__code__.co_freevars, map(contents, f.__closure__ or ()), strict=True))

@@ -415,8 +415,10 @@ def gradients(t: Trial) -> str:
     try:
         way, factors = own_derivative(t, n)
     except Wrong as wrong:
+        if "shape" not in str(wrong):
+            raise
         with contextlib.suppress(Wrong):
-            own_derivative(t, 1 if "shape" in str(wrong) else n)
+            own_derivative(t, 1)
             raise Unknown("not checked: right for one image alone, not for 7 images") from None
         raise
     t.again("gradients", "W b X y out", way)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from d2l_softmax.check import probes
 from d2l_softmax.check.epoch import Batches, compare_averages, epoch, file_lr, is_random, measure, passed, step
@@ -81,18 +80,6 @@ def seed(t: Trial) -> None:
         raise Wrong("the seed is set after the weights are drawn, so no two runs start alike: set it first", "seed")
 
 
-def explained_step(old: Tensor, now: Tensor, g: Tensor, lr: float) -> tuple[float, float]:
-    """The multiples of the gradient and of the parameter that a step subtracts, over lr.
-
-    Raises:
-        Wrong: the step is no sum of the two.
-    """
-    (a, d), off = explain((old - now) / lr, [g, old], 1e-5)
-    if off > 1:
-        raise Wrong(f"of the step {differ((old - now) / lr, g)}", r"lr|-=|\+=", known=False)
-    return a, d
-
-
 def sgd(t: Trial) -> str | None:
     """One step against the gradient, for every parameter."""
     wanted = roles(t.box["sgd"])
@@ -135,10 +122,10 @@ def sgd(t: Trial) -> str | None:
                 f"{k} is unchanged after the step: p = p - ... gives the name p to a new tensor. {IN_PLACE}",
                 r"=.*(lr|step|grad)",
             )
-        try:
-            a, d = explained_step(old, now, grads[k], lr)
-        except Wrong as wrong:
-            raise Wrong(f"{k}: {wrong}", wrong.pattern, known=False) from None
+        moved = (old - now) / lr
+        (a, d), off = explain(moved, [grads[k], old], 1e-5)
+        if off > 1:
+            raise Wrong(f"{k}: of the step {differ(moved, grads[k])}", r"lr|-=|\+=", known=False)
         kinds[k] = next((kind for kind, m in DIVIDES.items() if near(a, 1 / n**m)), "")
         if not kinds[k] or near(d, 1 / lr):
             says = [say for say, f in SGD.items() for m in (n, 1) if near(a, f(1 / m, lr, n)) and not near(d, 1 / lr)]

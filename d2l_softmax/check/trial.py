@@ -71,7 +71,7 @@ class Way(NamedTuple):
 
     label: Any
     values: dict[str, Any]
-    inputs: Callable[[dict[str, Any]], tuple]
+    inputs: Callable[[dict[str, Any]], tuple] = lambda values: ()
 
 
 def parts(value: Any) -> list[Tensor]:
@@ -296,7 +296,7 @@ class Trial:
         return next(iter(self.results(piece, order, **values)), None)
 
     def ways(self, n: int, labels: bool = True) -> Iterator[Way]:
-        """Every way to lay out n images, weights and labels. The inputs of what is right: X, y."""
+        """Every way to lay out n images, weights and labels. A probe says what the right result is made of."""
         X, y, f, c = self.X[:n], self.y[:n], self.features, self.classes
         side = round(f**0.5)
         image = (lambda X: X.reshape(-1, 1, side, side)) if side**2 == f and not self.learner.numpy else (lambda X: X)
@@ -307,8 +307,7 @@ class Trial:
             shapes = [[(f, c), (c,)], [(c, f), (c,)], [(c, f), (c, 1)], [(f, c), (1, c)], [(f, c), (c, 1)]]
             shapes += [] if self.has_bias() else [[(f + 1, c)]]
             with contextlib.suppress(Exception):
-                drawn = [tuple(a.shape) for a in parts(self.call("init_params", "features classes"))[:2]]
-                shapes = [drawn]
+                shapes = [[tuple(a.shape) for a in parts(self.call("init_params", "features classes"))[:2]]]
         known = self.facts.get("way")
         for key in itertools.product(range(len(layouts)), shapes, range(2 if labels else 1)):
             (layout, scale), shape, hot = layouts[key[0]], key[1], key[2]
@@ -321,7 +320,7 @@ class Trial:
                 values["W"] = self.fold(self.W)
             values["b"] = self.b.reshape(shape[1]) if len(shape) > 1 else self.b
             packed = self.packed(self.give(values["W"]), self.give(values["b"]))[0]
-            yield Way(key, values | {"net": self.box.get("net"), "params": packed}, lambda v: (X, y))
+            yield Way(key, values | {"net": self.box.get("net"), "params": packed})
 
     def container(self) -> Any:
         """What holds exactly the learner's own W and b, such as a dictionary, or a list of them."""
