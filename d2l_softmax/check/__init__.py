@@ -18,8 +18,9 @@ def check(
     """Compare the pieces of a softmax regression with PyTorch's: `check(globals())` in a notebook, or a file.
 
     Every probe works on copies, on small data and on the CPU; variables, random states and settings stay as they
-    were. Conventions are found out by trying: probabilities or logits, indices or one-hot labels, one loss per image,
-    their mean or sum, a row or a column for each image, W (features, classes) or (classes, features), NumPy or torch.
+    were. A class is made, and its `fit` called, where nothing else gives it weights. Conventions are found out by
+    trying: probabilities or logits, indices or one-hot labels, one loss per image, their mean or sum, a row or a
+    column for each image, W (features, classes) or (classes, features), NumPy or torch.
 
     Args:
         namespace: the names of a notebook, or the path of a file, which is run once.

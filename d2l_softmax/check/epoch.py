@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from d2l_softmax.check.learner import Unknown, arrays
+from d2l_softmax.check.learner import Unjudged, Unknown, arrays, bind
 from d2l_softmax.check.mistakes import EPOCH, RETURNS, TOO_LARGE, at
 from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.trial import LR, Trial, Wrong, close, explain, first, near, parts, roles, write
@@ -80,16 +80,13 @@ def output(value: Any) -> Any:
 def step(t: Trial, n: int) -> None:
     """Let the learner's updater, which may want the number of images, take a step."""
     f = getattr(t.box["updater"], "step", t.box["updater"])
-    wanted = [
-        p for p in inspect.signature(f).parameters.values() if p.default is p.empty or p.name.lower() in ROLES["n"]
-    ]
     with torch.no_grad():  # a loop may be what forbids it, not the updater
-        f(*[n] * len(wanted[:1]))
+        f(**bind(f, {"n": n, **passed(t), "params": t.mine}, "n"))
 
 
 def passed(t: Trial) -> dict[str, Any]:
     """The learner's net, loss and updater as arguments; for a net that is a method, its object if callable."""
-    values = {k: t.box[k] for k in ("net", "loss", "updater") if k in t.box}
+    values = {k: t.box[k] for k in ("net", "loss", "updater", "softmax") if k in t.box}
     owner = getattr(values.get("net"), "__self__", None)
     values |= {"net": owner} if callable(owner) else {}
     return values | ({"layers": [values["net"]]} if "net" in values else {})
@@ -109,11 +106,10 @@ def supplies(t: Trial, lr: float) -> dict[str, Any]:
     return values
 
 
-def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
-    """Run the learner's epoch, with its own loss even if that is known to be wrong, or else with a right one."""
+def run(t: Trial, lr: float = LR, own_loss: bool = True) -> Run:
+    """Run the learner's epoch, with its own loss, or else with a right one."""
     t.set_weights()
-    if not own and (t.facts.get("passes") or ("loss" in t.box and "loss" not in t.facts and t.autograd)):
-        # A loss that gets something else than it takes, or that could not be judged, is not the epoch's fault.
+    if not own_loss:
         row = lambda a: a.T if t.turned else a  # noqa: E731
         index = lambda y: row(y).argmax(1) if y.ndim > 1 else y  # noqa: E731
         t.learner.put(t.box, "loss", lambda out, y: -at(log_p(t, row(out)), index(y)).mean())
@@ -131,7 +127,7 @@ def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
         packed, held = t.packed(W, b)
     held = held if given else None
     if not held and not t.mine:
-        raise Unknown("not checked: its W and b were not found")
+        raise Unknown("its W and b were not found")
     for p in held if held and t.autograd else ():
         p.requires_grad_()
     weights, used, training = [], {}, []
@@ -169,7 +165,7 @@ def run(t: Trial, lr: float = LR, own: bool = True) -> Run:
         for k in range(1, len(sizes)):
             with t.learner.sandbox() as box:
                 t.facts["sizes"] = sizes[:k]
-                weights.append(run(Trial(t.learner, box), lr, own).weights[-1])
+                weights.append(run(Trial(t.learner, box), lr, own_loss).weights[-1])
         t.facts["sizes"] = sizes
         weights.append(returned[: len(start)])
     steps = [[(p - q) / lr for p, q in zip(a, b, strict=True)] for a, b in itertools.pairwise(weights)]
@@ -202,24 +198,45 @@ def forward(t: Trial, weights: list[Tensor], k: int, train: bool) -> tuple[Tenso
     return Z.log_softmax(1), y, leaves
 
 
+def gradient(t: Trial, weights: list[Tensor], k: int) -> list[Tensor]:
+    """The gradient of the mean loss of batch k at some weights."""
+    lp, y, leaves = forward(t, weights, k, train=True)
+    return [first(g) for g in torch.autograd.grad(-at(lp, y).mean(), leaves)]
+
+
 def epoch(t: Trial) -> str:
     """Every step of train_epoch is lr times the gradient of its batch's mean loss, and what it returns is right."""
     wanted = roles(t.box["train_epoch"])
     lr = LR if "lr" in wanted else t.facts.get("lr") or file_lr(t)
+    if t.learner.draws:
+        raise Unjudged("it draws its weights anew")
     if "data" not in wanted and {"X", "y"} <= wanted:
         t.facts["sizes"] = [10]  # it makes its own batches, perhaps shuffled
+    try:
+        done, decay = own_steps(t, lr)
+        # Where nothing else than X W + b would be right, the lines that ran are right.
+        t.facts["own_epoch"] = set() if t.hidden or is_random(t.module) else t.learner.lines_run
+    except Exception:
+        # A loss that gets something else than it takes, or that could not be judged, is not the epoch's fault.
+        if t.objects or not (t.facts.get("passes") or ("loss" in t.box and "loss" not in t.facts and t.autograd)):
+            raise
+        done, decay = own_steps(t, lr, own_loss=False)
+    if sizes_of(t) == [4, 4, 2] and not is_random(t.module):
+        returns(t, done.weights, done.result, decay / 2)
+    return f"adds a penalty of {decay / 2:.3g} × sum of W²" if decay > 1e-6 and t.autograd else ""
+
+
+def own_steps(t: Trial, lr: float, own_loss: bool = True) -> tuple[Run, float]:
+    """Run the learner's epoch, and return what it did and its weight decay; raise `Wrong` where a step is wrong."""
     with t.learner.sandbox() as box:
-        done = run(Trial(t.learner, box), lr, own=False)
+        done = run(Trial(t.learner, box), lr, own_loss)
     if not all(done.training):
         raise Wrong(
             "the net is in eval mode while it trains, so that dropout is off: call net.train() before the loop, as "
             "evaluate_accuracy may leave it in eval mode",
             r"eval\(",
         )
-    decay = judge_steps(t, done, lr)
-    if sizes_of(t) == [4, 4, 2] and not is_random(t.module):
-        returns(t, done.weights, done.result, decay / 2)
-    return f"adds a penalty of {decay / 2:.3g} × sum of W²" if decay > 1e-6 and t.autograd else ""
+    return done, judge_steps(t, done, lr)
 
 
 def judge_steps(t: Trial, done: Run, lr: float) -> float:
@@ -228,20 +245,25 @@ def judge_steps(t: Trial, done: Run, lr: float) -> float:
     A step of W, and one of b, is explained as a sum of gradients, those of earlier batches, too, and of itself.
     """
     flat = lambda held: [torch.cat([p.flatten() for p in held])] if t.hidden else [p.flatten() for p in held]  # noqa: E731
+    parts_at = lambda k, i: parted(k, i, flat(done.steps[k])[i] - grads[k][i], lr, t.hidden)  # noqa: E731
     grads, factors, kept, decay, sizes = [], [], [], 0.0, sizes_of(t)
     for k, step in enumerate(map(flat, done.steps)):
-        lp, y, leaves = forward(t, done.weights[k], k, train=True)
-        grads.append(flat([first(g) for g in torch.autograd.grad(-at(lp, y).mean(), leaves)]))
+        grads.append(flat(gradient(t, done.weights[k], k)))
         for i, (moved, own) in enumerate(zip(step, flat(done.weights[k]), strict=True)):
             c, off = explain(moved, [*(g[i] for g in grads), own], 1e-6 / lr)
-            shown = parted(k, i, moved - grads[k][i], lr, t.hidden)
+            shown = parts_at(k, i)
             if k and lr > 1 and off > 1:
-                raise Unknown(
-                    f"judged for {k} step{'s' * (k > 1)} only: with lr = {lr:g} later ones amplify rounding"
-                )
-            if off > 1 or (i and not near(c[k], factors[k], 1e-2)):
+                raise Unjudged(f"after step {k}, with lr = {lr:g}, steps amplify rounding")
+            if i and off > 1 and not t.hidden:
+                late = gradient(t, [done.weights[k + 1][0], *done.weights[k][1:]], k)
+                if explain(moved, [flat(late)[i]])[1] < 1:
+                    unexplained(t, shown, "its gradient is taken after W was changed. Compute both first")
+            if off > 1:
                 unexplained(t, shown)
-            kept += [(a / c[k], shown) for a in c[:k] if abs(a) > 0.02 * max(map(abs, c[: k + 1]))]
+            if i and not near(c[k], factors[k], 1e-2):
+                shown = parts_at(k, int(near(factors[k], 1)))
+                unexplained(t, shown, f"W moves by {factors[k]:.3g} × lr × its gradient, but b by {c[k]:.3g} ×")
+            kept += [(a / c[k], shown, i) for a in c[:k] if abs(a) > 0.02 * max(map(abs, c[: k + 1]))]
             if i == 0:
                 factors.append(c[k])
                 decay = c[-1]
@@ -250,15 +272,22 @@ def judge_steps(t: Trial, done: Run, lr: float) -> float:
                     return decay  # one step for all batches, whose gradients are accumulated
     # Momentum adds less of a gradient the older it is. An optimizer of PyTorch does so after what is seen here.
     momentum = t.facts.get("zeroes", True) and not isinstance(t.box.get("updater"), torch.optim.Optimizer)
-    if kept and not (momentum and all(0 < ratio < 0.999 for ratio, _ in kept)):
+    if kept and not (momentum and all(0 < ratio < 0.999 for ratio, *_ in kept)):
+        if t.objects and {i for *_, i in kept} == {1}:
+            say = "the gradients of b of earlier batches are added, those of W are not: set both in backward"
+            raise Wrong(f"{kept[0][1]}: {say}", "def backward", f"{t.learner.called['net']}.backward")
         blame(t, kept[0][1], next(say for say in EPOCH if "earlier" in say))
     got = torch.tensor(factors).double()
+    set_up = vars(t.box["updater"]) if hasattr(t.box.get("updater"), "__dict__") else {}
+    has_momentum = any(n in ("momentum", "mu") and 0 < v < 1 for n, v in set_up.items() if v)
+    if has_momentum and not kept and momentum and len(sizes) > 1:
+        name = t.learner.called["updater"]
+        raise Wrong("momentum has no effect: a step has nothing of the steps before it", "mom|vel|mu", name)
     if kept or close(got, torch.ones_like(got), 5e-3):
         return decay
     if "clip" in " ".join(t.learner.words) and ((got > 0) & (got <= 1)).all():
         return 0.0
-    far = next(k for k, f in enumerate(factors) if abs(f - 1) > 5e-3)
-    shown = parted(far, 0, flat(done.steps[far])[0] - grads[far][0], lr, t.hidden)
+    shown = parts_at(next(k for k, f in enumerate(factors) if abs(f - 1) > 5e-3), 0)
     numbers = {c for f in t.learner.functions() for c in f.__code__.co_consts if type(c) is int and c > 4}
     for (say, f), m in itertools.product(EPOCH.items(), [sizes[0], *sorted(numbers)]):
         want = torch.tensor([float(f(k, n, m, len(sizes))) for k, n in enumerate(sizes)]).double()
@@ -273,21 +302,26 @@ def parted(k: int, i: int, difference: Tensor, lr: float, hidden: bool) -> str:
     return f"{shown} {'a weight' if hidden else 'Wb'[i]} differs by {float(difference.abs().max()) * lr:.1e}"
 
 
-def unexplained(t: Trial, shown: str) -> NoReturn:
+def unexplained(t: Trial, shown: str, how: str = "") -> NoReturn:
     """Raise `Wrong`, or `Unknown` where the code names something else that makes steps differ."""
     words = {*t.learner.words, *(n for f in t.learner.functions() for n in f.__code__.co_varnames)}
     if meant := sorted(w for w in words if OTHER.search(w) or (not t.facts.get("penalty") and PENALTY.search(w))):
-        raise Unknown(f"not judged: {shown}, which {meant[0]} may be meant to do")
+        raise Unjudged(f"{shown}, which {meant[0]} may be meant to do")
     f, drawn = t.box["train_epoch"], {"choice", "randint", "sample"} & words
     named = {"n"} & roles(f) or ROLES["n"] & vars(getattr(f, "__self__", f)).keys()
     if len(sizes_of(t)) == 1 and (drawn or not named):
-        raise Unknown("not judged: it makes its own batches")
-    whole = "sgd" in t.box and {"X", "y"} <= roles(t.box["sgd"])  # a step that computes its own gradients
+        raise Unjudged("it makes its own batches")
+    if not how and (uncalled := t.facts["uncalled"] - {"accuracy", "predict", "evaluate_accuracy", "data_iter"}):
+        missing = " + ".join(t.learner.called.get(piece, piece) for piece in min(uncalled).split(" + "))
+        raise Unjudged(f"{shown}, and {missing} is not checked")
+    # A step that computes its own gradients, and of which the first is wrong
+    whole = shown.startswith("after") and "sgd" in t.box and {"X", "y"} <= roles(t.box["sgd"])
+    places = r"\bb\b.*=" if "after W" in how else r"backward|step|updater|[-+]="
     raise Wrong(
-        f"{shown}. The pieces are right one by one, so look at how they are called",
-        r"backward|step|updater|-=",
+        f"{shown}: {how}" if how else f"{shown}. The pieces are right one by one, so look at how they are called",
+        places,
         t.learner.called["sgd"] if whole else "",
-        known=False,
+        known=bool(how),
     )
 
 
@@ -296,7 +330,9 @@ def blame(t: Trial, shown: str, say: str) -> NoReturn:
     called, facts, name = t.learner.called, t.facts, ""
     stepper = next((piece for piece in ("sgd", "updater") if piece in t.box), "")
     divides, reduction = facts.get("updater") == "divides", facts.get("reduction")
-    if facts.get("too_large") and "sum" in say:
+    if facts.get("ascends") and "up" in say:
+        name, shown, say = called["gradients"], "dW and db are those of an ascent, but the step subtracts them", ""
+    elif facts.get("too_large") and "sum" in say:
         name, shown, say = called["gradients"], TOO_LARGE, ""
     elif "earlier" in say and not facts.get("zeroes", True):
         name, caller = called[stepper], inspect.unwrap(t.box["train_epoch"])

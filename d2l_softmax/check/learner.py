@@ -30,7 +30,11 @@ LARGE = 2_000_000
 
 
 class Unknown(Exception):
-    """It is not known how a piece is called, so that it cannot be judged."""
+    """It is not known how a piece is called, so that it cannot be checked."""
+
+
+class Unjudged(Exception):
+    """A piece differs in a way that may be meant."""
 
 
 def is_array(value: Any) -> bool:
@@ -64,7 +68,7 @@ def bind(f: Any, values: dict[str, Any], order: str) -> dict[str, Any]:
     arguments, waiting, left = {}, [], list(values)
     parameters = inspect.signature(f.forward if isinstance(f, torch.nn.Module) else f).parameters.values()
     if parameters and all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
-        raise Unknown("not checked: its parameters have no names")
+        raise Unknown("its parameters have no names")
     for p in parameters:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             continue
@@ -83,7 +87,7 @@ def bind(f: Any, values: dict[str, Any], order: str) -> dict[str, Any]:
     weights = {"params", "W"} - {*left}  # who passes them does not pass the net
     rest = [role for role in order.split() if role in left and not (weights and role == "net")]
     if len(rest) < len(waiting):
-        raise Unknown(f"not checked: it is not known what to pass as {', '.join(waiting[len(rest) :])}")
+        raise Unknown(f"it is not known what to pass as {', '.join(waiting[len(rest) :])}")
     return arguments | {n: values[role] for n, role in zip(waiting, rest, strict=False)}
 
 
@@ -131,6 +135,8 @@ class Learner:
         self.ranks: dict[str, int] = {}
         # What was made with arguments that may not be those that are meant.
         self.guessed: set[str] = set()
+        # Whether weights are drawn when training begins.
+        self.draws = False
         # Whether W was seen to have a row for a bias.
         self.folded = False
         # The lines that train_epoch has run, of two branches those of one.
@@ -174,7 +180,9 @@ class Learner:
         # What W was made of is not W.
         self.unused = {k for k, v in own.items() if k not in words and is_array(v) and v.shape in used}
         kinds = {torch.is_tensor(a) for _, a in arrays([own.get("W"), own.get("w"), *self.pieces.values()])}
-        self.numpy = kinds == {False} or (not kinds and bool({"np", "numpy"} & words) and "torch" not in words)
+        modules = {getattr(v, "__name__", "").split(".")[0] for v in ns.values()}
+        is_torch = "torch" in words or ("torch" in modules and not {"np", "numpy"} & words)
+        self.numpy = kinds == {False} or (not kinds and not is_torch)
         learns = isinstance(self.pieces.get("net"), torch.nn.Module) or any(a.requires_grad for _, a in self.tensors)
         # Whether the gradient comes from autograd, not from the learner's own formula.
         self.autograd = not self.numpy and (learns or bool({"backward", "grad", "requires_grad"} & words))
@@ -190,26 +198,51 @@ class Learner:
             is_class = isinstance(value, type) and self.is_own(value) and value not in classes
             if not is_class and (has_net or not inspect.isfunction(value) or not FACTORY.fullmatch(key)):
                 continue
+            order = "params net lr" if hasattr(value, "step") else "features classes lr"
+            makers = [getattr(value, name) for name, m in vars(value).items() if isinstance(m, classmethod)]
+            instances = []
+            for make in [value, *makers]:
+                with contextlib.suppress(Exception):
+                    instances.append(make(**bind(make, made, order)))
+            if not instances:
+                continue
+            instance = next((held for held in instances if any(arrays(held))), instances[0])
+            if not is_class:
+                del own[key]
+            if isinstance(instance, dict | tuple):
+                # Functions that share W and b
+                named = instance.items() if isinstance(instance, dict) else ((None, f) for f in instance)
+                own |= {name or f.__name__: f for name, f in named if inspect.isfunction(f)} | own
+                continue
+            if not hasattr(instance, "__dict__"):
+                continue
             with contextlib.suppress(Exception):
-                order = "params net lr" if hasattr(value, "step") else "features classes lr"
-                instance = value(**bind(value, made, order))
-                held = [a for _, a in arrays(vars(instance)) if a.ndim == 2]
-                if any(v is None for k, v in vars(instance).items() if k.lower() in ROLES["W"]):
-                    continue  # its weights are made when it is trained
-                own[f"{key}()"] = instance
-                self.guessed.add(key)
-                if held:
-                    parameters = getattr(instance, "parameters", lambda held=held: held)
-                    made |= {"net": instance, "layers": [instance], "params": list(parameters())}
-                elif SETTINGS.search(key):
-                    made["args"] = instance
-                if not is_class:
-                    del own[key]
+                self.train(instance)
+            held = [a for _, a in arrays(vars(instance))]
+            own[f"{key}()"] = instance
+            self.guessed.add(key)
+            if any(a.ndim == 2 for a in held):
+                parameters = getattr(instance, "parameters", held)
+                parameters = list(parameters() if callable(parameters) else parameters)
+                made |= {"net": instance, "layers": [instance], "params": parameters}
+            elif SETTINGS.search(key):
+                made["args"] = instance
         for value in own.values():
             if isinstance(value, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, value.parameters())):
                 # The first images give a lazy layer its weights.
                 with contextlib.suppress(Exception):
                     value(torch.zeros(2, 1, 28, 28))
+
+    def train(self, instance: Any) -> None:
+        """Train an object that makes its weights when it is given images and labels, on a few of them."""
+        fit = getattr(instance, "fit", None) or instance.train
+        takes = {name.lower() for name in inspect.signature(fit).parameters}
+        has_weights = any(a.ndim == 2 for _, a in arrays(vars(instance)))
+        if takes & ROLES["X"] and takes & ROLES["y"] and not has_weights:
+            vars(instance).update({name: 1 for name in vars(instance) if name.lower() in ROLES["epochs"]})
+            X, y = np.random.rand(20, 784), np.arange(20) % 10
+            fit(**bind(fit, {"X": X, "y": y, "n": 10, "epochs": 1, "lr": 0.1}, "X y"))
+            self.draws = True
 
     def is_own(self, value: Any) -> bool:
         """Whether the learner's code defines it."""
@@ -218,10 +251,22 @@ class Learner:
     def add(self, key: str, value: Any) -> None:
         """Take what a name holds for a piece, if name or kind say so; of several, the first name in the table."""
         if isinstance(value, types.BuiltinFunctionType):
-            return  # such as the apply of a torch.autograd.Function
+            of = value.__self__
+            if not (isinstance(of, type) and issubclass(of, torch.autograd.Function)):
+                return
+            # The apply of a torch.autograd.Function has no signature; its forward has one more argument.
+            function, (_, *given) = value, inspect.signature(of.forward).parameters.values()
+            value = lambda *args: function(*args)  # noqa: E731
+            value.__signature__ = inspect.Signature(given)
+        if plain(key) in PIECES["init_params"] and isinstance(value, types.MethodType):
+            return  # it draws the weights that its object holds anew
         methods = {} if isinstance(value, type) or not self.is_own(type(value)) else vars(type(value))
         piece = self.names.get(key) or next((p for p, names in PIECES.items() if plain(key) in names), None)
-        rank = PIECES[piece].index(plain(key)) + (plain(key) != key) / 2 if piece and key not in self.names else -1
+        piece = piece or ("loss" if hasattr(value, "__signature__") else None)
+        rank = -1.0 if key in self.names else 50.0
+        if piece and plain(key) in PIECES[piece] and key not in self.names:
+            of_guess = type(getattr(value, "__self__", None)).__name__ in self.guessed
+            rank = PIECES[piece].index(plain(key)) + (plain(key) != key) / 2 + 40 * of_guess
         if isinstance(value, torch.nn.Module):
             for name in set(methods) - {"forward"}:
                 if inspect.isfunction(methods[name]) and not name.startswith("__"):
@@ -234,8 +279,9 @@ class Learner:
             piece = "updater"
         elif {"forward", "backward"} <= set(methods) and not {"train_epoch", "train", "fit"} & set(methods):
             weights = [a for _, a in arrays(vars(value)) if a.ndim == 2]
-            piece = "net" if weights else "loss" if len(inspect.signature(value.forward).parameters) > 1 else None
-        elif "step" in methods and "forward" not in methods:
+            named = piece if piece == "softmax" else None
+            piece = "net" if weights else "loss" if len(inspect.signature(value.forward).parameters) > 1 else named
+        elif "step" in methods and not {"forward", "loss", "train_epoch", "train", "fit"} & set(methods):
             piece = "updater"
         elif methods and not (piece and "__call__" in methods):
             for name in methods:
@@ -322,12 +368,13 @@ class Learner:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Note which lines of the learner's functions run in the block."""
-        codes, before = {f.__code__ for f in self.functions()}, sys.gettrace()
+        """Note the lines of the learner's functions that run in the block."""
+        codes, before, lines = {f.__code__ for f in self.functions()}, sys.gettrace(), set()
+        self.lines_run = lines
 
         def trace(frame: types.FrameType, *_: Any) -> Any:
             if frame.f_code in codes:
-                self.lines_run.add(frame.f_lineno)
+                lines.add(frame.f_lineno)
                 return trace
             return None
 
@@ -337,9 +384,10 @@ class Learner:
         finally:
             sys.settrace(before)
 
-    def line(self, piece: str, pattern: str = "$^") -> str:
-        """Where a piece is, as `file:line`: the first of its lines that matches and ran, or where it begins."""
+    def line(self, piece: str, pattern: str = "$^", method: str = "") -> str:
+        """Where a piece, or a method of it, is, as `file:line`: the first line that matches and ran, or its start."""
         value = self.pieces.get(piece)
+        value = getattr(value, method, value)
         f = value if inspect.isroutine(value) else type(value)
         name = Path(self.path).name if self.path else "line"
         if not self.is_own(f):

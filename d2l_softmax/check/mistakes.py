@@ -33,9 +33,13 @@ SOFTMAX = {
     "each row, less its maximum, is divided by the sum of the whole batch. Sum with dim=1, keepdim=True": lambda Z: (
         shifted(Z) / shifted(Z).sum()
     ),
+    "each column's maximum is subtracted, which changes the logits of a row. Subtract each row's own, "
+    "X.max(dim=1, keepdim=True).values": lambda Z: (Z - Z.amax(0)).softmax(1),
+    "the maximum is subtracted above the line only: divide by the sum of the same exp": lambda Z: (
+        shifted(Z) / Z.exp().sum(1, True)
+    ),
     "it is not divided by the sum of the row": lambda Z: Z.exp(),
-    "the maximum is subtracted, but nothing divided by the sum": shifted,
-    "it divides by the row's largest value, not by its sum": lambda Z: Z.exp() / Z.exp().amax(1, True),
+    "each row's largest value is 1: divide by the sum of the row": shifted,
     "this is the sigmoid of each logit: divide exp(x) by the row's sum of exp": lambda Z: Z.sigmoid(),
     "it divides the logits themselves by their sum: take exp first": lambda Z: Z / Z.sum(1, True),
     "the sign is wrong: the largest logit gets the smallest probability": lambda Z: (-Z).softmax(1),
@@ -47,41 +51,45 @@ SOFTMAX = {
     "it divides by the mean of the row, not by its sum": lambda Z: Z.softmax(1) * Z.shape[1],
 }
 
-# of probabilities p (batch, classes), log p and labels y (batch,): one loss per image
+# of probabilities p, log p (batch, classes), labels y (batch,) and logits Z: one loss per image
 LOSS = {
-    "the sign is wrong: it is log p, the loss is −log p": lambda p, lp, y: at(lp, y),
-    "it takes the logarithm to base 2: take the natural one": lambda p, lp, y: -at(lp, y) / LN2,
-    "it takes the logarithm to base 10: take the natural one": lambda p, lp, y: -at(lp, y) / LN10,
+    "the sign is wrong: it is log p, the loss is −log p": lambda p, lp, y, Z: at(lp, y),
+    "it takes the logarithm to base 2: take the natural one": lambda p, lp, y, Z: -at(lp, y) / LN2,
+    "it takes the logarithm to base 10: take the natural one": lambda p, lp, y, Z: -at(lp, y) / LN10,
     "it is divided by the number of classes: sum over the classes, and take the mean over the images alone": (
-        lambda p, lp, y: -at(lp, y) / p.shape[1]
+        lambda p, lp, y, Z: -at(lp, y) / p.shape[1]
     ),
-    "the logarithm is missing: it is −p of the right class": lambda p, lp, y: -at(p, y),
-    "the logarithm is missing: it is 1 − p of the right class": lambda p, lp, y: 1 - at(p, y),
-    "it is the loss of the most probable class, not of the label": lambda p, lp, y: -lp.amax(1),
-    "it takes the column before the label's; labels begin at 0": lambda p, lp, y: -at(lp.roll(1, 1), y),
-    "it takes the column after the label's; labels begin at 0": lambda p, lp, y: -at(lp.roll(-1, 1), y),
+    "the logarithm is missing: it is −p of the right class": lambda p, lp, y, Z: -at(p, y),
+    "the logarithm is missing: it is 1 − p of the right class": lambda p, lp, y, Z: 1 - at(p, y),
+    "it is the loss of the most probable class, not of the label": lambda p, lp, y, Z: -lp.amax(1),
+    "it takes the column before the label's; labels begin at 0": lambda p, lp, y, Z: -at(lp.roll(1, 1), y),
+    "it takes the column after the label's; labels begin at 0": lambda p, lp, y, Z: -at(lp.roll(-1, 1), y),
     "this is binary cross-entropy: −log p of the right class alone is the loss": (
-        lambda p, lp, y: F.binary_cross_entropy(p, hot(p, y), reduction="none").sum(1)
+        lambda p, lp, y, Z: F.binary_cross_entropy(p, hot(p, y), reduction="none").sum(1)
     ),
     "this is binary cross-entropy, averaged over the classes: −log p of the right class alone is the loss": (
-        lambda p, lp, y: F.binary_cross_entropy(p, hot(p, y), reduction="none").mean(1)
+        lambda p, lp, y, Z: F.binary_cross_entropy(p, hot(p, y), reduction="none").mean(1)
     ),
-    "it adds −log p of all classes: take the right class alone": lambda p, lp, y: -lp.sum(1),
-    "it averages −log p over all classes: take the right class alone": lambda p, lp, y: -lp.mean(1),
-    "it is the entropy of the prediction: the label is not used": lambda p, lp, y: -(p * lp).sum(1),
-    "it is p log p: multiply log p by the one-hot label, not by p": lambda p, lp, y: -at(p * lp, y),
-    "this is the squared error, not −log p": lambda p, lp, y: (p - hot(p, y)).square().sum(1),
-    "this is the mean squared error, not −log p": lambda p, lp, y: (p - hot(p, y)).square().mean(1),
-    "softmax is applied twice": lambda p, lp, y: -at(p.log_softmax(1), y),
-    "softmax works down the batch: use dim=1": lambda p, lp, y: -at(lp.log_softmax(0), y),
-    "it is not normalised: the logarithm of the sum of exp is missing": lambda p, lp, y: -at(lp, y) - lp.amax(1),
-    "every image gets the losses of all labels: index [arange(len(y)), y]": lambda p, lp, y: -lp[:, y],
-    "every image gets the mean loss of all labels: index [arange(len(y)), y]": lambda p, lp, y: -lp[:, y].mean(1),
-    "every image gets the losses of all labels, added up: index [arange(len(y)), y]": lambda p, lp, y: (
+    "it adds −log p of all classes: take the right class alone": lambda p, lp, y, Z: -lp.sum(1),
+    "it averages −log p over all classes: take the right class alone": lambda p, lp, y, Z: -lp.mean(1),
+    "it is the entropy of the prediction: the label is not used": lambda p, lp, y, Z: -(p * lp).sum(1),
+    "it is p log p: multiply log p by the one-hot label, not by p": lambda p, lp, y, Z: -at(p * lp, y),
+    "this is the squared error, not −log p": lambda p, lp, y, Z: (p - hot(p, y)).square().sum(1),
+    "this is the mean squared error, not −log p": lambda p, lp, y, Z: (p - hot(p, y)).square().mean(1),
+    "softmax is applied twice": lambda p, lp, y, Z: -at(p.log_softmax(1), y),
+    "softmax works down the batch: use dim=1": lambda p, lp, y, Z: -at(lp.log_softmax(0), y),
+    "it is not normalised: the logarithm of the sum of exp is missing": lambda p, lp, y, Z: -at(lp, y) - lp.amax(1),
+    "the maximum that is subtracted in log-sum-exp is not added back": lambda p, lp, y, Z: -at(lp, y) - Z.amax(1),
+    "all probabilities are taken from the first row: index [arange(len(y)), y], or gather(1, y[:, None])": (
+        lambda p, lp, y, Z: -lp[0, y]
+    ),
+    "every image gets the losses of all labels: index [arange(len(y)), y]": lambda p, lp, y, Z: -lp[:, y],
+    "every image gets the mean loss of all labels: index [arange(len(y)), y]": lambda p, lp, y, Z: -lp[:, y].mean(1),
+    "every image gets the losses of all labels, added up: index [arange(len(y)), y]": lambda p, lp, y, Z: (
         -lp[:, y].sum(1)
     ),
-    "it is twice the loss": lambda p, lp, y: -2 * at(lp, y),
-    "it is half the loss": lambda p, lp, y: -at(lp, y) / 2,
+    "it is twice the loss": lambda p, lp, y, Z: -2 * at(lp, y),
+    "it is half the loss": lambda p, lp, y, Z: -at(lp, y) / 2,
 }
 
 # of logits Z (batch, classes) and bias b (classes,)
@@ -92,6 +100,7 @@ NET = {
     "ReLU cuts the negative logits off: return them as they are": lambda Z, b: Z.relu(),
     "the sigmoid is applied to the logits: take softmax, or return them": lambda Z, b: Z.sigmoid(),
     "tanh bounds the logits: return them as they are": lambda Z, b: Z.tanh(),
+    "the bias is added after softmax: add it to the logits": lambda Z, b: (Z - b).softmax(1) + b,
     "the sign of the logits is wrong": lambda Z, b: -Z,
     "it returns the predicted classes, which have no gradient: return logits": lambda Z, b: Z.argmax(1).double(),
     "it returns the largest logit of each image: return all of them": lambda Z, b: Z.amax(1),
@@ -109,6 +118,8 @@ GRADIENTS = {
     "the label's column is off by one": lambda p, Y: p - Y.roll(1, 1),
     "the label's column is off by one (−1)": lambda p, Y: p - Y.roll(-1, 1),
     "softmax works down the batch": lambda p, Y: p.log().softmax(0) - Y,
+    "1 is subtracted after p is divided by the number of images: subtract it first": lambda p, Y: p - len(p) * Y,
+    "the one-hot label is divided by the number of images twice": lambda p, Y: p - Y / len(p),
     "1 is subtracted from every column: subtract it from the label's alone": lambda p, Y: p - 1,
 }
 
@@ -143,6 +154,9 @@ ACCURACY = {
     ).double(),
     "it takes the smallest entry of each row: take argmax": lambda hits, Z, y: (Z.argmin(1) == y).double(),
     "it divides by the number of classes, not of images": lambda hits, Z, y: hits * len(y) / Z.shape[1],
+    "one-hot rows are compared entry by entry, so that a wrong answer is mostly right: compare classes": (
+        lambda hits, Z, y: 1 - 2 * (1 - hits) / Z.shape[1]
+    ),
     "each answer is compared with each label: one of the two has the shape (n, 1)": (
         lambda hits, Z, y: (Z.argmax(1)[:, None] == y).double().sum(1)
     ),
@@ -175,7 +189,9 @@ RETURNS = {
 # What Python says of a mistake, as a pattern
 RAISES = {
     "leaf Variable that requires grad": "Change the parameters under torch.no_grad()",
-    "NoneType": "A gradient is None: call backward before the step",
+    "has no attribute '(zero_|data|detach_?)'|unsupported operand.*NoneType": (
+        "A gradient is None: call backward before the step"
+    ),
     "backward through the graph a second time": "Compute the loss anew for every batch",
     "return_types.max": "max gives values and indices: take .values",
     r"tensor a \(7\) must match the size of tensor b \(10\)": "Add keepdim=True to the sum or maximum",

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from d2l_softmax.check.epoch import output, run
-from d2l_softmax.check.learner import Unknown, arrays, is_array
+from d2l_softmax.check.learner import Unjudged, Unknown, arrays, is_array
 from d2l_softmax.check.mistakes import ACCURACY, GRADIENTS, LOSS, NET, PENALTY, SOFTMAX, TOO_LARGE, at, hot
 from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.trial import (
@@ -56,8 +56,17 @@ def kind_of(out: Tensor) -> str:
 
 def softmax(t: Trial) -> str:
     """Probabilities that add up to 1 for each image, also for extreme logits."""
-    right = (lambda Z: Z.log_softmax(1)) if "log" in t.learner.called["softmax"] else (lambda Z: Z.softmax(1))
+    right = (lambda Z: Z.log_softmax(1)) if "log" in t.learner.called["softmax"].lower() else (lambda Z: Z.softmax(1))
     ways = lambda n: iter([Way("", {"out": t.Z[:n]}, lambda v: (v["out"],))])  # noqa: E731
+    try:
+        t.result("softmax", "out", out=t.Z)
+    except Exception as error:
+        rows: list[Tensor] = []
+        with contextlib.suppress(Exception):
+            rows = [first(t.call("softmax", "out", out=row)) for row in t.Z]
+        if not (rows and all(map(close, rows, right(t.Z)))):
+            raise error
+        raise Unknown("right for one image, it does not take several") from None
     t.judge("softmax", "out", ways, right, SAME, SOFTMAX, key="out")
     for which, Z in {
         "logits of 1000": t.Z + 1000,
@@ -94,7 +103,8 @@ def one_hot(t: Trial) -> str:
             say = f"label {shown[row]} gets column {int(got[row].argmax())}"
         if len(y) < t.classes:
             say += ". A label's column is the label itself, and there is one for each class, also for those missing"
-        raise Wrong(f"for the labels {shown}, {say}", known=got is not None and got.shape == want.shape)
+        known = got is not None and len(got) == len(y)
+        raise Wrong(f"for the labels {shown}, {say}", known=known)
     return ""
 
 
@@ -216,9 +226,9 @@ def loss_ways(t: Trial, n: int) -> Iterator[Way]:
     ):
 
         def inputs(v: dict, form: str = form) -> tuple:
-            lp = {"probabilities": Tensor.log, "logits": lambda out: out.log_softmax(1)}.get(form, Tensor.clone)
-            p = v["out"] if form == "probabilities" else lp(v["out"]).exp()
-            return p, lp(v["out"]), t.y[:n]
+            Z = v["out"].log() if form == "probabilities" else v["out"]
+            lp = Z.log_softmax(1) if form == "logits" else Z
+            return v["out"] if form == "probabilities" else lp.exp(), lp, t.y[:n], Z
 
         values = {"out": OUTPUTS[form](t.Z[:n]), "y": t.Y[:n] if one_hot else t.y[:n]}
         yield Way((form, one_hot), values, inputs)
@@ -228,7 +238,7 @@ def loss_ways(t: Trial, n: int) -> Iterator[Way]:
             yield Way((form, one_hot), swapped, lambda v, inputs=inputs: inputs({"out": v["y"]}))
     for way in t.ways(n):
         Z = t.logits(t.X[:n])
-        yield way._replace(inputs=lambda v, Z=Z: (Z.softmax(1), Z.log_softmax(1), t.y[:n]))
+        yield way._replace(inputs=lambda v, Z=Z: (Z.softmax(1), Z.log_softmax(1), t.y[:n], Z))
 
 
 def loss(t: Trial) -> str:
@@ -236,7 +246,7 @@ def loss(t: Trial) -> str:
     t.set_weights()
     module = t.box["loss"]
     if getattr(module, "label_smoothing", 0) or getattr(module, "weight", None) is not None:
-        raise Unknown("not checked: it smooths the labels or weights the classes")
+        raise Unknown("it smooths the labels or weights the classes")
     c = penalty(t)
     t.facts |= {"penalty": c} if c else {}
     views = {name: (lambda l, r=r: r(l) + c * t.W.square().sum()) for name, r in LOSSES.items()}
@@ -244,7 +254,7 @@ def loss(t: Trial) -> str:
     wrong = None
     try:
         label, reduction = t.judge(
-            "loss", "out W b X y", lambda n: loss_ways(t, n), lambda p, lp, y: -at(lp, y), views, LOSS, key="out"
+            "loss", "out W b X y", lambda n: loss_ways(t, n), lambda p, lp, y, Z: -at(lp, y), views, LOSS, key="out"
         )
     except Wrong as error:
         label, reduction = t.found or ((t.facts.get("net", "probabilities"), False), "one loss per image")
@@ -282,13 +292,14 @@ def penalty(t: Trial) -> float:
         with contextlib.suppress(Exception):
             for scale in (0.0, 1.0, 2.0):
                 t.set_weights(scale)
-                found.append(float(parts(t.call("loss", "", **values | {"W": scale * W}))[0]))
+                values |= {"W": scale * W, "params": t.packed(t.give(scale * W), t.give(way.values["b"]))[0]}
+                found.append(float(parts(t.call("loss", "", **values))[0]))
             break
     t.set_weights()
-    if len(found) < 3 or abs(found[1] - found[0]) < 1e-7:
+    if len(found) < 3 or not abs(found[1] - found[0]) > 1e-7:
         return 0.0
     if abs((found[2] - found[0]) / (found[1] - found[0]) - 4) > 1e-2:
-        raise Unknown("not checked: it adds a penalty on W that is not a multiple of the sum of W²")
+        raise Unknown("it adds a penalty on W that is not a multiple of the sum of W²")
     return (found[1] - found[0]) / float(W.square().sum())
 
 
@@ -328,7 +339,7 @@ def net_loss(t: Trial) -> str | None:
     elif gets == "logits":
         say += ": softmax is missing"
         if "softmax" in t.box and observed is None:
-            raise Unknown(f"not judged: {say}, unless softmax is called between them")
+            raise Unknown(f"{say}, unless softmax is called between them")
     raise Wrong(say, "[sS]oftmax")
 
 
@@ -354,12 +365,21 @@ def derivative(t: Trial, found: dict[str, Tensor | None], X: Tensor, p: Tensor, 
     for part, got in found.items():
         basis, own = (lambda D: X.T @ D / n, t.W) if part == "W" else (lambda D: D.mean(0), t.b)
         place = rf"\bd{part.lower()}\b|grad_{part}|return" if part == "b" else "return|dot|@|matmul"
-        if got is None or got.numel() != own.numel():
+        if part == "b" and got is not None and got.numel() == 1:
+            raise Wrong("db is one number: sum over the images alone, axis=0, for one of each class", place)
+        if got is None:
+            raise Wrong(f"there is no d{part} of the shape {tuple(own.shape)}", place, known=False)
+        if got.numel() != own.numel():
             raise Wrong(f"d{part}: {differ(got, basis(p - Y), n)}", place, known=False)
         got = got.reshape(own.shape)
         for say, D in known.items():
             (a, k), off = explain(got, [basis(D), own])
             if off < 1 and (not say or near(a, 1) or near(a, n)):
+                # A step that adds it makes an ascent right, which only an epoch shows.
+                said = re.search("ascen|likelihood", " ".join([*t.learner.words, *t.learner.ns]))
+                meant = said or "train_epoch" in t.box
+                t.facts["ascends"] = bool(meant) and (near(a, -1) or near(a, -n))
+                a, k = (-a, -k) if t.facts["ascends"] else (a, k)
                 break
         else:
             raise Wrong(f"d{part}: for {n} images, {differ(got, basis(p - Y), n)}", place, known=False)
@@ -390,7 +410,7 @@ def own_derivative(t: Trial, n: int) -> tuple[Way, dict[str, float]]:
         else:
             dW = next((a for a in rest if a.ndim == 2 and a.numel() == t.W.numel()), None)
             rest = [a for a in rest if a is not dW]
-            db = next((a for a in rest if a.numel() == t.classes), min(rest, key=Tensor.dim, default=None))
+            db = next((a for size in (t.classes, 1) for a in rest if a.numel() == size), None)
             found = {"W": dW if dW is None or dW.shape == shape else dW.T, "b": db}
         return found if t.has_bias() else {"W": found["W"]}
 
@@ -419,9 +439,15 @@ def gradients(t: Trial) -> str:
             raise
         with contextlib.suppress(Wrong):
             own_derivative(t, 1)
-            raise Unknown("not checked: right for one image alone, not for 7 images") from None
+            raise Unknown("right for one image alone, not for 7 images") from None
         raise
-    t.again("gradients", "W b X y out", way)
+    except Exception:
+        if n > 1:
+            raise
+        n = 7  # it takes several where the other pieces take one
+        way, factors = own_derivative(t, n)
+    if not t.facts.get("single"):
+        t.again("gradients", "W b X y out", way)
     t.facts.setdefault("way", way.label)
     if len(set(factors.values())) > 1:
         names = {1: "a mean", n: "a sum"}
@@ -431,10 +457,24 @@ def gradients(t: Trial) -> str:
         raise Wrong("it is the derivative of the mean of the losses and the penalty, but the loss adds the losses up")
     # A step that divides makes this right, which only an epoch shows.
     t.facts["too_large"] = t.facts.get("reduction") == "their mean" and is_sum
-    divided = "train_epoch" in t.box or ("sgd" in t.box and "n" in roles(t.box["sgd"]))
+    if t.facts["ascends"] and (t.learner.draws or "train_epoch" not in t.box):
+        raise Unjudged("their signs are those of an ascent")
+    divided = ("train_epoch" in t.box and not t.learner.draws) or ("sgd" in t.box and "n" in roles(t.box["sgd"]))
     if t.facts["too_large"] and not divided:
         raise Wrong(TOO_LARGE, "return")
     return "a sum over the images" if is_sum else "a mean over the images"
+
+
+def softmax_backward(t: Trial) -> None:
+    """The backward pass of a softmax or log_softmax layer is the gradient from above times the derivatives."""
+    name, p, g = t.learner.called["softmax"], t.Z.softmax(1), t.weighting
+    t.call("softmax", "out", out=t.Z)
+    got = t.turn(first(t.box["softmax"].backward(t.give(g, "out"))), 7)
+    want = g - p * g.sum(1, True) if "log" in name.lower() else p * (g - (p * g).sum(1, True))
+    if not close(got, want):
+        says = {"the derivatives by the other logits are missing": g * p * (1 - p), "it returns what it gets": g}
+        say = next((say for say, wrong in says.items() if close(got, wrong)), differ(got, want))
+        raise Wrong(f"it is not the derivative of forward: {say}", "return", f"{name}.backward", say in says)
 
 
 def backward(t: Trial) -> str | None:
@@ -456,21 +496,32 @@ def backward(t: Trial) -> str | None:
             error.piece = names[of]
             raise
 
-    t.call("loss", "out y", out=t.Z, y=t.y)
+    # The derivative may be that by what the loss takes, or that by the logits, of which log p are some, too.
+    taken = OUTPUTS.get(t.facts.get("loss"), OUTPUTS["logits"])(t.Z)
+    by_taken = {"probabilities": lambda p: -t.Y / p, "log-probabilities": lambda p: -t.Y}.get(t.facts.get("loss"))
+    t.call("loss", "out y", out=taken, y=t.y)
+    layered = hasattr(t.box.get("softmax"), "backward")
+    if layered:
+        softmax_backward(t)
     for which in ("for 7 images, ", "it is right the first time, but in a second call "):
         p = t.Z.softmax(1)
         D = got = (p - t.Y) * scale
         if hasattr(criterion, "backward"):
-            got = t.turn(first(call("loss", t.give(t.Z, "out"), t.give(t.y))), 7)
-        if not close(got, D):
+            got = t.turn(first(call("loss", t.give(taken, "out"), t.give(t.y))), 7)
+        right = [D] * (not by_taken or not layered) + ([by_taken(p) * scale] if by_taken else [])
+        if not any(close(got, want) for want in right):
             says = [say for say, f in GRADIENTS.items() if close(got, f(p, t.Y) * scale)]
-            say = says[0] if says else differ(got, D, 7)
+            say = says[0] if says else differ(got, right[-1], 7)
+            if layered and close(got, D):
+                say = f"it is p − Y, that of softmax too, which {t.learner.called['softmax']}.backward adds once more"
             if which[0] == "i":
                 say += ": it changes what forward has kept. Work on a copy, grad = self.probs.copy()"
             raise Wrong(f"it is not the derivative of forward: {which}{say}", "def backward", names["loss"])
     if not t.objects:
         return ""
     t.need_weights("net")
+    # Else something may be between them, such as a softmax.
+    chained = hasattr(criterion, "backward") and t.facts.get("net") in (None, t.facts.get("loss"))
 
     def passes(X: Any, y: Any) -> list[Any]:
         """The arrays that a layer holds and returns after a forward and a backward pass."""
@@ -480,7 +531,7 @@ def backward(t: Trial) -> str | None:
         out = output(getattr(layer, "forward", layer)(X))
         getattr(criterion, "forward", criterion)(out, y)
         D = (t.logits(t.X[:7]).softmax(1) - t.Y) * scale
-        returned = call("net", call("loss", out, y) if hasattr(criterion, "backward") else t.give(D, "out"))
+        returned = call("net", call("loss", out, y) if chained else t.give(D, "out"))
         return [*t.own_gradients(), *parts(returned)]
 
     t.box["gradients"] = passes
@@ -494,12 +545,15 @@ def backward(t: Trial) -> str | None:
 def accuracy(t: Trial) -> str | None:
     """The number of right answers, or their share."""
     if t.facts.get("single"):
-        return None  # it is of many images
+        raise Unknown("it is of many images, and the other pieces take one")
     t.set_weights()
     # Every image is like the positive weights of its own class, so that not all get the same answer.
     t.X = 0.1 * (t.W[:, (torch.arange(10) * 3 + 1) % t.classes] > 0).double().T
     t.X[0] *= 2  # the largest entry of all is in the first row
-    t.y, form = t.labels(7), OUTPUTS[t.facts.get("net", "logits")]
+    Z, form = t.logits(t.X[:7]), OUTPUTS[t.facts.get("net", "logits")]
+    # Two wrong answers, for which every known mistake gives another number of right ones.
+    t.y = Z.argmax(1)
+    t.y[[3, 4]] = int(t.y[0])
 
     def ways(n: int) -> Iterator[Way]:
         Z, y = t.logits(t.X[:n]), t.y[:n]
@@ -517,13 +571,13 @@ def accuracy(t: Trial) -> str | None:
 def predict(t: Trial) -> str:
     """The class with the largest logit."""
     if "data" in roles(t.box["predict"]):
-        raise Unknown("not checked: it shows the images of a data loader")
+        raise Unknown("it shows the images of a data loader")
     t.set_weights()
     found: list[Tensor] = []
     with contextlib.suppress(Exception):
         found = t.results("predict", "X W b", **next(t.ways(7, False)).values)
     if not found:
-        raise Unknown("not checked: it returns no numbers")
+        raise Unknown("it returns no numbers")
     if found[0].shape == (7, t.classes):
         return "returns a number for each class"
 

@@ -1,6 +1,5 @@
 """Run every probe on what a learner has written, and gather what they find."""
 
-import inspect
 import random
 import re
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from d2l_softmax.check.epoch import run
-from d2l_softmax.check.learner import Learner, Unknown, quiet, run_file
+from d2l_softmax.check.learner import Learner, Unjudged, Unknown, quiet, run_file
 from d2l_softmax.check.mistakes import RAISES
 from d2l_softmax.check.names import PIECES
 from d2l_softmax.check.report import Finding, Report
@@ -20,13 +19,11 @@ from d2l_softmax.errors import UserError
 
 # What raises an exception that is accounted for is wrong.
 ADVISED = ("softmax", "sgd", "accuracy", "evaluate_accuracy", "train_epoch")
-# What everyone calls alike, if it has one argument.
-CALLED_ALIKE = ("softmax", "one_hot")
 # What no other piece is made of.
 ENDS = ("data_iter", "init_params", "predict", "evaluate_accuracy")
 # Conventions that hold for all pieces, tried in turn: the roles of which there is a column for each image, what the
 # data loader has, the factor of a penalty that is a parameter, the row of a bias in W, whether pieces take one image.
-# Behind each, what has not been right before if it is to be tried.
+# Behind each, what has not been judged before if it is to be tried.
 OF_BATCHES = ("gradients", "evaluate_accuracy", "train_epoch")
 CONVENTIONS: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
     ({}, ()),
@@ -57,13 +54,15 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
             f"nothing to check was found in {path or 'these names'}; the names looked for are {', '.join(PIECES)} "
             "and the like, and `names` says others"
         )
-    reports, told, right = [], dict(learner.facts), set()
+    reports, told, judged = [], dict(learner.facts), set()
     for conventions, unless in CONVENTIONS:
-        if right.isdisjoint(unless) and ("bias" not in conventions or learner.folded):
+        if judged.isdisjoint(unless) and ("bias" not in conventions or learner.folded):
             learner.facts = told | conventions
             reports.append(findings_of(learner))
-            right |= learner.facts["right"]
-            if "strange" not in learner.facts:
+            judged |= learner.facts["judged"]
+            # That an epoch parts from PyTorch's for an unknown reason is no sign of columns.
+            epoch_alone = set() if "columns" in conventions else {"train_epoch"}
+            if not learner.facts["uncalled"] | learner.facts["unknown"] - epoch_alone:
                 break
     # The one under which most is right or explained, and least cannot be called.
     _, findings = max(reports, key=lambda report: report[0])
@@ -74,9 +73,12 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
 
 
 def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
-    """How much one set of conventions explains, and what the probes find; `facts["strange"]`: it may be another."""
+    """How much one set of conventions explains, and what the probes find.
+
+    In `facts` are then what was `judged`, what is wrong for an `unknown` reason, and what was `uncalled`.
+    """
     found: list[tuple[str, Finding]] = []
-    learner.facts["unknown"] = set()
+    learner.facts |= {"unknown": set(), "uncalled": set()}
     pieces, called = dict(learner.pieces), dict(learner.called)
     probes = [(None, *row) for row in PROBES]
     probes += [(version, *row) for version in learner.versions for row in PROBES if row[1] == (version[0],)]
@@ -85,18 +87,21 @@ def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
             piece, learner.called[piece], learner.pieces[piece] = version
         if all(n in learner.pieces for n in needs):
             shown = " + ".join(learner.called.get(n, n) for n in needs) if needs and name != "backward" else name
-            if (finding := attempt(learner, name, shown, needs, probe)) is not None:
+            finding = attempt(learner, name, shown, needs, probe)
+            if finding is not None:
                 found.append((name, finding))
-    learner.facts["right"] = {name for name, finding in found if finding.sign == "✓"}
     unknown, worth, findings, bad = learner.facts["unknown"], 0, [], ""
+    learner.facts["judged"] = {name for name, finding in found if finding.sign != "·" and name not in unknown}
     for name, finding in found:
-        worth += 2 * (finding.sign == "✓") + (finding.sign == "✗" and name not in unknown)
-        worth -= 2 * finding.message.startswith("not checked")
+        if name in learner.facts["uncalled"]:
+            worth -= 2
+        elif finding.sign != "·":
+            worth += 2 if finding.sign == "✓" else -1 if name in unknown else 1
         if finding.sign == "✗" and bad:
             # The first cause is the one to put right; what follows may come from it.
             finding = Finding(finding.piece, "·", f"not judged: put {bad} right first")
-        elif finding.sign == "✗" and name in unknown and proven(learner, name, dict(found)):
-            finding = Finding(finding.piece, "·", f"not judged: {finding.message} But train_epoch is right with it")
+        elif finding.sign == "✗" and proven(learner, name):
+            finding = Finding(finding.piece, "·", "not judged alone, but what calls it is right")
         elif finding.sign == "✗" and name not in ENDS and learner.facts.get("overflow") != name:
             bad = finding.piece
         findings.append(finding)
@@ -104,13 +109,17 @@ def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
     return worth, findings
 
 
-def proven(learner: Learner, name: str, found: dict[str, Finding]) -> bool:
-    """Whether the learner's own epoch is right and its steps come from the piece."""
-    steps_come_from = ("gradients", "loss") if learner.autograd else ("gradients",)
-    piece = learner.pieces.get(name) if name in steps_come_from else None
-    code = getattr(getattr(piece, "forward", piece), "__code__", None)
-    lines = {line for *_, line in code.co_lines()} if code else set()
-    return "train_epoch" in found and found["train_epoch"].sign == "✓" and bool(learner.lines_run & lines)
+def proven(learner: Learner, name: str) -> bool:
+    """Whether the learner's own epoch is right and has run the piece, so that only this call of it is wrong."""
+    facts = learner.facts
+    for_unknown = {"net", "gradients", "backward", "sgd", "updater"} | ({"loss"} if learner.autograd else set())
+    excused = {"softmax", "net + loss"} | (for_unknown & facts["unknown"])
+    if name not in excused or facts.get("overflow") == name or not facts.get("own_epoch"):
+        return False
+    piece = learner.pieces.get({"net + loss": "loss", "backward": "loss"}.get(name, name))
+    f = getattr(piece, "forward", None) or getattr(piece, "step", piece)
+    lines = {line for *_, line in f.__code__.co_lines()} if hasattr(f, "__code__") else set()
+    return bool(lines & facts["own_epoch"])
 
 
 def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], probe: Any) -> Finding | None:
@@ -119,38 +128,37 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
     try:
         with learner.sandbox() as box:
             note = probe(Trial(learner, box))
+    except Unjudged as unjudged:
+        return Finding(shown, "·", f"not judged: {unjudged}")
     except Unknown as unknown:
-        if str(unknown).startswith("not checked"):
-            learner.facts["strange"] = True
-        return Finding(shown, "·", str(unknown))
+        learner.facts["uncalled"].add(name)
+        return Finding(shown, "·", f"not checked: {unknown}")
     except Wrong as wrong:
         if not wrong.known:
             learner.facts["unknown"].add(name)
-            if name != "train_epoch" or "columns" in learner.facts:
-                learner.facts["strange"] = True
         # The piece of that name, where it is another's mistake.
-        owner = next(
-            (p for p, called in learner.called.items() if called == wrong.name), piece if needs else wrong.name
-        )
+        of, _, method = wrong.name.partition(".")
+        owner = next((p for p, called in learner.called.items() if called == of), piece if needs else wrong.name)
         if len(needs) > 1 and not wrong.name:
             owner = needs[0]
-        return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(owner or name, wrong.pattern))
+        return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(owner or name, wrong.pattern, method))
     except Exception as error:
-        learner.facts["strange"] = True
+        learner.facts["uncalled"].add(name)
         learner.facts["unknown"].add(name)
-        line, say = learner.raised_at(error), f"{type(error).__name__}: {error}".split("\n")[0]
-        advice = next((advice for said, advice in RAISES.items() if re.search(said, say)), "")
-        sure = isinstance(error, NameError | ZeroDivisionError) or (name in ADVISED and advice)
-        if name in CALLED_ALIKE:
-            given = inspect.signature(learner.pieces[name]).parameters.values()
-            sure = sure or sum(p.default is p.empty for p in given) == 1
-        if not sure and name not in ADVISED and not (piece == "updater" and learner.called[piece] in learner.guessed):
-            sure = raises_itself(learner, line)
-        if line and "grad_fn" not in say and sure:
-            message = f"it raises {say}. {advice}".removesuffix(". ")
-            return Finding(getattr(error, "piece", shown), "✗", message, line)
-        return Finding(shown, "·", f"not checked: as it was called here, it raises {say}", line or "")
+        return raised(learner, name, piece, shown, error)
     return None if note is None else Finding(shown, "✓", note)
+
+
+def raised(learner: Learner, name: str, piece: str, shown: str, error: Exception) -> Finding:
+    """What an exception says: that a piece is wrong, or that it is not known how to call it."""
+    line, say = learner.raised_at(error), f"{type(error).__name__}: {error}".split("\n")[0]
+    advice = next((advice for said, advice in RAISES.items() if re.search(said, say)), "")
+    sure = isinstance(error, NameError | ZeroDivisionError) or (name in ADVISED and advice)
+    if not sure and name not in ADVISED and not (piece == "updater" and learner.called[piece] in learner.guessed):
+        sure = raises_itself(learner, line)
+    if line and "grad_fn" not in say and sure:
+        return Finding(getattr(error, "piece", shown), "✗", f"it raises {say}. {advice}".removesuffix(". "), line)
+    return Finding(shown, "·", f"not checked: as it was called here, it raises {say}", line or "")
 
 
 def raises_itself(learner: Learner, line: str) -> bool:

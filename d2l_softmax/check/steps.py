@@ -10,6 +10,7 @@ from d2l_softmax.check import probes
 from d2l_softmax.check.epoch import Batches, compare_averages, epoch, file_lr, is_random, measure, passed, step
 from d2l_softmax.check.learner import Unknown, arrays, quiet
 from d2l_softmax.check.mistakes import SGD
+from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.trial import Trial, Wrong, close, differ, explain, first, near, parts, roles, write
 
 DIVIDES = {"divides by batch_size": 1, "does not divide by batch_size": 0}
@@ -21,9 +22,9 @@ def data_iter(t: Trial) -> str:
     X, y = torch.arange(20.0).reshape(10, 2).double(), torch.arange(10)
     batches = [parts(tuple(batch)) for batch in t.call("data_iter", "n X y", X=X, y=y, n=4)]
     if not batches or any(len(batch) < 2 or batch[0].ndim < 2 for batch in batches):
-        raise Unknown("not checked: it does not yield pairs of images and labels")
+        raise Unknown("it does not yield pairs of images and labels")
     if any(len(batch[0]) != len(batch[1]) for batch in batches):
-        raise Unknown("not checked: it yields a column for each image")
+        raise Unknown("it yields a column for each image")
     images, labels = (torch.cat([batch[i] for batch in batches]) for i in (0, 1))
     if not torch.equal(images[:, 0] / 2 + t.learner.first_label, labels.reshape(-1)):
         raise Wrong(
@@ -52,6 +53,8 @@ def init_params(t: Trial) -> str | None:
                 "call requires_grad_()",
                 "requires_grad",
             )
+    if any(n.lower() in ROLES["b"] and a.shape and max(a.shape) == 1 for n, a in arrays(drawn[0])):
+        raise Wrong("the bias has one element, which changes nothing: it needs one for each class", "b")
     W = [parts(weights)[0] for weights in drawn if parts(weights)]
     if not W:
         return None
@@ -88,7 +91,8 @@ def sgd(t: Trial) -> str | None:
     n, lr, kinds = 5, 0.5 if "lr" in wanted else file_lr(t), {}
     t.set_weights()
     own = t.mine and not {"params", "W"} & wanted
-    start = dict(zip("Wb", t.mine, strict=False)) if own else {"W": t.give(t.W), "b": t.give(t.b + 0.1)}
+    W = t.W.T if next(t.ways(1)).values["W"].shape == t.W.T.shape else t.W
+    start = dict(zip("Wb", t.mine, strict=False)) if own else {"W": t.give(W), "b": t.give(t.b + 0.1)}
     g = {"W": t.give(t.X[:5].T @ t.Z[:5]), "b": t.give(t.Z[:5].sum(0))}
     g = {k: g[k].T if g[k].shape == start[k].T.shape else g[k].reshape(start[k].shape) for k in start}
     before, grads = ({k: first(v) for k, v in held.items()} for held in (start, g))
@@ -100,7 +104,7 @@ def sgd(t: Trial) -> str | None:
     try:
         returned = t.call("sgd", "params grads lr n W b dW db", **values)
         if callable(returned) or isinstance(returned, torch.optim.Optimizer):
-            raise Unknown("not checked: it makes an optimizer")
+            raise Unknown("it makes an optimizer")
         returned = parts(returned)
     except (TypeError, KeyError, IndexError, AttributeError) as failure:
         if "'NoneType' object has no attribute 'zero_'" in str(failure):
@@ -148,7 +152,7 @@ def updater(t: Trial) -> str | None:
         return None
     held = [a for _, a in arrays(getattr(u, "__dict__", {}))]
     if held and not any(a is own for a in held for own in t.mine):
-        raise Unknown(f"not checked: it was made for other weights than those of {t.learner.called.get('net')}")
+        raise Unknown(f"it was made for other weights than those of {t.learner.called.get('net')}")
     far = {}
     for n in (4, 2):
         with t.learner.sandbox() as box:
@@ -164,6 +168,16 @@ def updater(t: Trial) -> str | None:
                 write(a, torch.full(tuple(a.shape), 3.0))
             step(inner, n)
             t.facts["zeroes"] = hasattr(u, "step") or all(p.grad is None or not p.grad.any() for p in inner.mine)
+            if zero := getattr(box["updater"], "zero_grad", None):
+                zero()
+                held = inner.own_gradients() if inner.objects else [p.grad for p in inner.mine if p.grad is not None]
+                if any(a.shape == inner.mine[0].shape and (first(a) == 3).all() for a in held):
+                    raise Wrong(
+                        "it leaves the gradients as they are. Change the arrays themselves, g[...] = 0, not g = 0. "
+                        "A generator of parameters is used up after one loop: keep a list",
+                        "zero_grad",
+                        f"{t.learner.called['updater']}.zero_grad",
+                    )
             steps = [
                 float((old - first(new)).mean() / 3) for old, new in zip(before, inner.own_weights(), strict=True)
             ]
@@ -217,7 +231,7 @@ def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
     values = {"data": Batches(t), "W": W, "b": b, "params": t.container() if t.mine else t.packed(W, b)[0]}
     values |= passed(t)
     if not (found := parts(t.call(piece, "net data W b", **values))):
-        raise Unknown("not checked: it returns nothing")
+        raise Unknown("it returns nothing")
     if not all(map(torch.equal, before, [first(a) for a in t.mine])):
         raise Wrong("it changes the weights: evaluating must not train", r"step|updater|backward|data")
     if is_random(t.module) and any(training):
@@ -226,7 +240,15 @@ def evaluate(t: Trial, piece: str = "evaluate_accuracy") -> str:
         )
     penalties = (t.facts.get("penalty", 0.0), 0.0)
     measured = [[measure(t, before or [t.W, t.b], k, c) for k in range(3)] for c in penalties]
-    return "returns " + compare_averages(t, found, measured, must=True)
+    kind = compare_averages(t, found, measured, must=True)
+    if t.mine:
+        t.set_weights(-1.0)
+        measured = [[measure(t, [first(a) for a in t.mine], k) for k in range(3)]]
+        try:
+            compare_averages(t, parts(t.call(piece, "net data W b", **values)), measured, must=True)
+        except Wrong:
+            raise Wrong("right the first time, not the second: counts are kept in a default argument, say") from None
+    return f"returns {kind}"
 
 
 def accuracy(t: Trial) -> str | None:

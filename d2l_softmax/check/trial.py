@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from d2l_softmax.check.learner import Learner, Unknown, arrays, bind, is_array
+from d2l_softmax.check.learner import Learner, Unknown, arrays, bind, contents, is_array
 from d2l_softmax.check.names import ROLES
 
 LR = 0.1
@@ -130,7 +130,10 @@ def differ(got: Tensor | None, want: Tensor, count: int = 0) -> str:
                 return f"it is exactly {count} times too {word}, and there are {count} images"
         if m := next((m for m in want.shape if count and near(k * m, count, 1e-3)), 0):
             return f"it is divided by {m}, not by the {count} images"
-        return "its sign is wrong" if abs(k + 1) < 1e-3 else f"it is {k:.4g} times what is right"
+        if abs(k + 1) < 1e-3:
+            return "its sign is wrong"
+        if want.ndim:
+            return f"it is {k:.4g} times what is right"
     i = int((got - want).abs().argmax())
     place = [int(j) for j in torch.unravel_index(torch.tensor(i), got.shape)] if got.ndim else ""
     return f"{float(got.flatten()[i]):.4f} instead of {float(want.flatten()[i]):.4f}{place and f' at {place}'}"
@@ -179,15 +182,26 @@ class Trial:
     def own_weights(self) -> list[Any]:
         """The learner's own W and b as they are in the sandbox, the weights first; more, where there are layers."""
         net = self.box.get("net")
-        root = {k: v for k, v in self.learner.ns.items() if not k.startswith("_") and k not in self.learner.unused}
         pieces = [net] if net is not None else [self.box.get(piece) for piece in ("gradients", "loss", "train_epoch")]
-        method = next((piece for piece in pieces if isinstance(piece, types.MethodType)), None)
-        if self.module is not None or self.objects or method is not None or self.learner.is_own(type(net)):
-            root = method or net
-        found = [(n.lower(), a) for n, a in arrays(root) if a.ndim and a.size != 1]
-        if self.module is None:
-            found = [(n, a) for n, a in found if n in ROLES["W"] | ROLES["b"] or getattr(a, "requires_grad", False)]
-        weights = [a for n, a in found if a.ndim > 1 and min(a.shape) > 1]
+        root = owner = next((piece.__self__ for piece in pieces if isinstance(piece, types.MethodType)), None)
+        if self.module is not None or self.objects or (owner is None and self.learner.is_own(type(net))):
+            root = owner = net
+        elif owner is None:
+            cells = [(f.__code__.co_freevars, f.__closure__ or ()) for f in self.learner.functions()]
+            root = {name: contents(cell) for names, held in cells for name, cell in zip(names, held, strict=True)}
+            root |= self.learner.ns
+            root = {k: v for k, v in root.items() if not k.startswith("_") and k not in self.learner.unused}
+        elif hasattr(owner, "__dict__"):
+            root = {k: v for k, v in vars(owner).items() if not hasattr(v, "step")}  # what an optimizer keeps
+        found = [(n.lower().strip("_"), a) for n, a in arrays(root) if max(a.shape, default=1) > 1]
+        known = [(n, a) for n, a in found if n in ROLES["W"] | ROLES["b"] or getattr(a, "requires_grad", False)]
+        matrices = lambda found: [a for _, a in found if a.ndim > 1 and min(a.shape) > 1]  # noqa: E731
+        if self.module is not None:
+            weights = matrices(found)
+        elif matrices(known) or owner is None:
+            weights, found = matrices(known), known
+        else:  # an object's, under names of its own
+            weights = matrices(found)[:1]
         sizes = {s for a in weights for s in a.shape}
         if self.objects:  # a layer's bias may have any name
             found += [
@@ -199,11 +213,11 @@ class Trial:
     def need_weights(self, piece: str) -> None:
         """Raise `Unknown` where W and b were not found and are not passed to a piece, either."""
         if not self.mine and not {"W", "params"} & roles(self.box[piece]):
-            raise Unknown("not checked: its W and b were not found")
+            raise Unknown("its W and b were not found")
 
     def own_gradients(self) -> list[Any]:
         """The arrays that a layer object holds besides W, b and velocities."""
-        held = [(n.lower(), a) for n, a in arrays(vars(self.box["net"])) if a.size != self.features]
+        held = [(n.lower(), a) for n, a in arrays(vars(self.box["net"])) if a.shape != (self.features,)]
         held = [a for n, a in held if not re.match("vel|mom", n)]
         return [a for a in held if not any(a is m for m in self.mine)]
 
@@ -257,11 +271,11 @@ class Trial:
         if not callable(f) or (hasattr(f, "forward") and not isinstance(f, torch.nn.Module)):
             f = getattr(f, "forward", None) or f.step
         if isinstance(f, types.BuiltinFunctionType):
-            raise Unknown("not checked: it is PyTorch's own")
+            raise Unknown("it is PyTorch's own")
         held = arrays(vars(f.__self__)) if isinstance(f, types.MethodType) else ()
         held = [a for _, a in held if self.mine and a.shape == self.mine[0].shape]
         if held and not any(a is p for a in held for p in self.mine):
-            raise Unknown(f"not checked: it has weights of its own, not those of {self.learner.called.get('net')}")
+            raise Unknown(f"it has weights of its own, not those of {self.learner.called.get('net')}")
         device = self.learner.device
         known = {"classes": self.classes, "features": self.features, "lr": LR, "reg": self.facts.get("reg", 0.05)}
         known |= {"dim": 1, "epochs": 1, "device": device, "seed": 0, "train": True, "n": 7}
@@ -281,7 +295,7 @@ class Trial:
             one = lambda a, i: a[i : i + 1] if self.turned and a.ndim > 1 else a[i]  # noqa: E731
             with_one = [values | {k: one(values[k], i) for k in each} for i in range(len(values[each[0]]))]
             if piece == "gradients":
-                return apply(*self.arguments(piece, order, with_one[0]))
+                return apply(*self.arguments(piece, order, values if len(with_one) > 1 else with_one[0]))
             found = [first(apply(*self.arguments(piece, order, values))) for values in with_one]
             return torch.stack([a.flatten() if a.numel() > 1 else a.reshape(()) for a in found])
         return apply(*self.arguments(piece, order, values))
@@ -313,14 +327,18 @@ class Trial:
             (layout, scale), shape, hot = layouts[key[0]], key[1], key[2]
             if known is not None and key[:2] != known[:2]:
                 continue
-            scale, shift = self.facts.get("pixels", (scale, 0))
-            values = {"X": layout((X - shift) / scale), "y": (y, F.one_hot(y, c).double())[hot]}
+            values = {"y": (y, F.one_hot(y, c).double())[hot]}
             values["W"] = self.W if shape[0] == tuple(self.W.shape) else self.W.T
             if shape[0] == (f + 1, c):
                 values["W"] = self.fold(self.W)
             values["b"] = self.b.reshape(shape[1]) if len(shape) > 1 else self.b
-            packed = self.packed(self.give(values["W"]), self.give(values["b"]))[0]
-            yield Way(key, values | {"net": self.box.get("net"), "params": packed})
+            values["params"] = self.packed(self.give(values["W"]), self.give(values["b"]))[0]
+            owner = next((f.__self__ for f in self.box.values() if isinstance(f, types.MethodType)), None)
+            net = self.box.get("net", owner)
+            values |= {} if net is None else {"net": net}
+            # What the net does to the pixels may be done before another piece gets them.
+            for factor, shift in dict.fromkeys([self.facts.get("pixels", (scale, 0)), (scale, 0)]):
+                yield Way(key, values | {"X": layout((X - shift) / factor)})
 
     def container(self) -> Any:
         """What holds exactly the learner's own W and b, such as a dictionary, or a list of them."""
@@ -405,6 +423,8 @@ class Trial:
         wants = {name: view(right(*inputs)) for name, view in views.items()}
         name = next((n for n, w in wants.items() if got is not None and w.shape == got.shape), next(iter(wants)))
         self.found, want = (way.label, name), wants[name]
+        if piece != "softmax" and not self.mine and isinstance(self.box[piece], types.MethodType):
+            raise Unknown("its W and b were not found")
         raise Wrong(f"for 7 images, {differ(got, want, 7)}", known=False)
 
     def again(self, piece: str, order: str, way: Way, take: Callable = first) -> None:
@@ -442,7 +462,8 @@ class Trial:
             raise Wrong(
                 "no gradient flows through it: .detach(), .data, .item() or torch.tensor(...) cut it off", CUTS
             )
-        weighting = self.weighting if want.ndim == 2 else torch.ones_like(want)
+        weighting = self.weighting[:, 0] if want.ndim == 1 else self.weighting
+        weighting = weighting if want.shape == weighting.shape else torch.ones_like(want)
         (self.turn(raw, 7).reshape(want.shape) * weighting.to(raw.device)).sum().backward()
         (want * weighting).sum().backward()
         if not close(first(mine.grad), theirs.grad, 2e-3):

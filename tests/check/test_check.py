@@ -8,7 +8,7 @@ import pytest
 import torch
 from mutants import BOOK, CASES, MODULE, MUTANTS
 
-from d2l_softmax.check import check
+from d2l_softmax.check import check, mistakes
 from d2l_softmax.commands.check import main
 from d2l_softmax.errors import UserError
 
@@ -99,6 +99,46 @@ def test_single_pieces_can_be_given():
     assert report.ok
     assert [finding.piece for finding in report.findings] == ["softmax", "cross_entropy"]
     assert not check(softmax=lambda X: torch.softmax(X, 0)).ok
+
+
+def softmax_with(wrong):
+    return check(softmax=lambda X: wrong(X))
+
+
+def cross_entropy_with(wrong):
+    return check(cross_entropy=lambda y_hat, y: wrong(y_hat.softmax(1), y_hat.log_softmax(1), y, y_hat))
+
+
+def gradients_with(wrong):
+    def gradients(W, b, X, y):
+        p = (X @ W + b).softmax(1)
+        D = wrong(p, mistakes.hot(p, y)) / len(X)
+        return X.T @ D, D.sum(0)
+
+    return check(gradients=gradients)
+
+
+def accuracy_with(wrong):
+    return check(accuracy=lambda y_hat, y: wrong((y_hat.argmax(1) == y).double(), y_hat, y).mean())
+
+
+@pytest.mark.parametrize(
+    ("say", "wrong", "check_with"),
+    [
+        pytest.param(say, wrong, check_with, id=f"{check_with.__name__}-{i}")
+        for table, check_with in (
+            (mistakes.SOFTMAX, softmax_with),
+            (mistakes.LOSS, cross_entropy_with),
+            (mistakes.GRADIENTS, gradients_with),
+            (mistakes.ACCURACY, accuracy_with),
+        )
+        for i, (say, wrong) in enumerate(table.items())
+    ],
+)
+def test_a_known_mistake_is_called_by_its_sentence(say, wrong, check_with):
+    found = [finding.message for finding in check_with(wrong).findings if finding.sign == "✗"]
+    assert len(found) == 1
+    assert say in found[0]
 
 
 def test_names_and_first_label_can_be_said(tmp_path):
