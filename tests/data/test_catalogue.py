@@ -1,10 +1,12 @@
 """Downloads from a server on this machine whose mirrors fail in the ways that mirrors fail."""
 
+import gc
 import hashlib
 import shutil
 import socket
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import Mock
@@ -75,6 +77,10 @@ def mirrors(tmp_path, monkeypatch):
     yield mirrors
     mirrors.shutdown()
     mirrors.server_close()
+    with warnings.catch_warnings():
+        # Answers that urllib raises as errors keep their connections until they are collected, in any later test.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
     assert socket.getdefaulttimeout() is None
 
 
