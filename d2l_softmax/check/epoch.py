@@ -81,7 +81,9 @@ def step(t: Trial, n: int) -> None:
     """Let the learner's updater, which may want the number of images, take a step."""
     f = getattr(t.box["updater"], "step", t.box["updater"])
     with torch.no_grad():  # a loop may be what forbids it, not the updater
-        f(**bind(f, {"n": n, **passed(t), "params": t.mine}, "n"))
+        made = f(**bind(f, {"n": n, **passed(t), "params": t.mine}, "n"))
+    if hasattr(made, "step"):
+        raise Unknown("it makes an optimizer")
 
 
 def passed(t: Trial) -> dict[str, Any]:
