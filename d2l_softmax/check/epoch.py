@@ -259,12 +259,13 @@ def judge_steps(t: Trial, done: Run, lr: float) -> float:
             if i and off > 1 and not t.hidden:
                 late = gradient(t, [done.weights[k + 1][0], *done.weights[k][1:]], k)
                 if explain(moved, [flat(late)[i]])[1] < 1:
-                    unexplained(t, shown, "its gradient is taken after W was changed. Compute both first")
+                    how = "its gradient is taken after W was changed. Compute both first"
+                    unexplained(t, k, shown, how, r"\bb\b.*=")
             if off > 1:
-                unexplained(t, shown)
+                unexplained(t, k, shown)
             if i and not near(c[k], factors[k], 1e-2):
                 shown = parts_at(k, int(near(factors[k], 1)))
-                unexplained(t, shown, f"W moves by {factors[k]:.3g} × lr × its gradient, but b by {c[k]:.3g} ×")
+                unexplained(t, k, shown, f"W moves by {factors[k]:.3g} × lr × its gradient, but b by {c[k]:.3g} ×")
             kept += [(a / c[k], shown, i) for a in c[:k] if abs(a) > 0.02 * max(map(abs, c[: k + 1]))]
             if i == 0:
                 factors.append(c[k])
@@ -280,22 +281,23 @@ def judge_steps(t: Trial, done: Run, lr: float) -> float:
             raise Wrong(f"{kept[0][1]}: {say}", "def backward", f"{t.learner.called['net']}.backward")
         blame(t, kept[0][1], next(say for say in EPOCH if "earlier" in say))
     got = torch.tensor(factors).double()
-    set_up = vars(t.box["updater"]) if hasattr(t.box.get("updater"), "__dict__") else {}
-    has_momentum = any(n in ("momentum", "mu") and 0 < v < 1 for n, v in set_up.items() if v)
-    if has_momentum and not kept and momentum and len(sizes) > 1:
+    settings = getattr(t.box.get("updater"), "__dict__", {})
+    wants_momentum = any(isinstance(settings.get(n), float) and 0 < settings[n] < 1 for n in ("momentum", "mu"))
+    if wants_momentum and not kept and momentum and len(sizes) > 1:
         name = t.learner.called["updater"]
         raise Wrong("momentum has no effect: a step has nothing of the steps before it", "mom|vel|mu", name)
     if kept or close(got, torch.ones_like(got), 5e-3):
         return decay
     if "clip" in " ".join(t.learner.words) and ((got > 0) & (got <= 1)).all():
         return 0.0
-    shown = parts_at(next(k for k, f in enumerate(factors) if abs(f - 1) > 5e-3), 0)
+    far = next(k for k, f in enumerate(factors) if abs(f - 1) > 5e-3)
+    shown = parts_at(far, 0)
     numbers = {c for f in t.learner.functions() for c in f.__code__.co_consts if type(c) is int and c > 4}
     for (say, f), m in itertools.product(EPOCH.items(), [sizes[0], *sorted(numbers)]):
         want = torch.tensor([float(f(k, n, m, len(sizes))) for k, n in enumerate(sizes)]).double()
         if close(got, want, 5e-3, 1e-4) and (m == sizes[0] or "full one" in say):
             blame(t, shown, say)
-    return unexplained(t, shown)
+    return unexplained(t, far, shown)
 
 
 def parted(k: int, i: int, difference: Tensor, lr: float, hidden: bool) -> str:
@@ -304,7 +306,9 @@ def parted(k: int, i: int, difference: Tensor, lr: float, hidden: bool) -> str:
     return f"{shown} {'a weight' if hidden else 'Wb'[i]} differs by {float(difference.abs().max()) * lr:.1e}"
 
 
-def unexplained(t: Trial, shown: str, how: str = "") -> NoReturn:
+def unexplained(
+    t: Trial, k: int, shown: str, how: str = "", places: str = r"backward|step|updater|[-+]="
+) -> NoReturn:
     """Raise `Wrong`, or `Unknown` where the code names something else that makes steps differ."""
     words = {*t.learner.words, *(n for f in t.learner.functions() for n in f.__code__.co_varnames)}
     if meant := sorted(w for w in words if OTHER.search(w) or (not t.facts.get("penalty") and PENALTY.search(w))):
@@ -317,8 +321,7 @@ def unexplained(t: Trial, shown: str, how: str = "") -> NoReturn:
         missing = " + ".join(t.learner.called.get(piece, piece) for piece in min(uncalled).split(" + "))
         raise Unjudged(f"{shown}, and {missing} is not checked")
     # A step that computes its own gradients, and of which the first is wrong
-    whole = shown.startswith("after") and "sgd" in t.box and {"X", "y"} <= roles(t.box["sgd"])
-    places = r"\bb\b.*=" if "after W" in how else r"backward|step|updater|[-+]="
+    whole = k == 0 and "sgd" in t.box and {"X", "y"} <= roles(t.box["sgd"])
     raise Wrong(
         f"{shown}: {how}" if how else f"{shown}. The pieces are right one by one, so look at how they are called",
         places,

@@ -250,7 +250,7 @@ class Learner:
 
     def add(self, key: str, value: Any) -> None:
         """Take what a name holds for a piece, if name or kind say so; of several, the first name in the table."""
-        if isinstance(value, types.BuiltinFunctionType):
+        if is_applied := isinstance(value, types.BuiltinFunctionType):
             of = value.__self__
             if not (isinstance(of, type) and issubclass(of, torch.autograd.Function)):
                 return
@@ -262,7 +262,7 @@ class Learner:
             return  # it draws the weights that its object holds anew
         methods = {} if isinstance(value, type) or not self.is_own(type(value)) else vars(type(value))
         piece = self.names.get(key) or next((p for p, names in PIECES.items() if plain(key) in names), None)
-        piece = piece or ("loss" if hasattr(value, "__signature__") else None)
+        piece = piece or ("loss" if is_applied else None)
         rank = -1.0 if key in self.names else 50.0
         if piece and plain(key) in PIECES[piece] and key not in self.names:
             of_guess = type(getattr(value, "__self__", None)).__name__ in self.guessed
@@ -369,12 +369,12 @@ class Learner:
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
         """Note the lines of the learner's functions that run in the block."""
-        codes, before, lines = {f.__code__ for f in self.functions()}, sys.gettrace(), set()
-        self.lines_run = lines
+        codes, before = {f.__code__ for f in self.functions()}, sys.gettrace()
+        self.lines_run = set()
 
         def trace(frame: types.FrameType, *_: Any) -> Any:
             if frame.f_code in codes:
-                lines.add(frame.f_lineno)
+                self.lines_run.add(frame.f_lineno)
                 return trace
             return None
 

@@ -103,8 +103,7 @@ def one_hot(t: Trial) -> str:
             say = f"label {shown[row]} gets column {int(got[row].argmax())}"
         if len(y) < t.classes:
             say += ". A label's column is the label itself, and there is one for each class, also for those missing"
-        known = got is not None and len(got) == len(y)
-        raise Wrong(f"for the labels {shown}, {say}", known=known)
+        raise Wrong(f"for the labels {shown}, {say}", known=got is not None and got.shape[:1] == want.shape[:1])
     return ""
 
 
@@ -375,11 +374,6 @@ def derivative(t: Trial, found: dict[str, Tensor | None], X: Tensor, p: Tensor, 
         for say, D in known.items():
             (a, k), off = explain(got, [basis(D), own])
             if off < 1 and (not say or near(a, 1) or near(a, n)):
-                # A step that adds it makes an ascent right, which only an epoch shows.
-                said = re.search("ascen|likelihood", " ".join([*t.learner.words, *t.learner.ns]))
-                meant = said or "train_epoch" in t.box
-                t.facts["ascends"] = bool(meant) and (near(a, -1) or near(a, -n))
-                a, k = (-a, -k) if t.facts["ascends"] else (a, k)
                 break
         else:
             raise Wrong(f"d{part}: for {n} images, {differ(got, basis(p - Y), n)}", place, known=False)
@@ -394,6 +388,22 @@ def derivative(t: Trial, found: dict[str, Tensor | None], X: Tensor, p: Tensor, 
             raise Wrong(f"dW: {say}", "reg|lam|decay|l2|W")
         factors[part] = n if near(a, n) else 1
     return factors
+
+
+def derivative_or_ascent(t: Trial, found: dict[str, Tensor | None], *inputs: Tensor) -> dict[str, float]:
+    """Explain dW and db as `derivative` does, or both with the opposite sign; `facts["ascends"]` says which."""
+    t.facts["ascends"] = False
+    try:
+        return derivative(t, found, *inputs)
+    except Wrong:
+        said = re.search("ascen|likelihood", " ".join([*t.learner.words, *t.learner.ns]))
+        # A step that adds them makes those of an ascent right, which only an epoch shows.
+        if (said or "train_epoch" in t.box) and not any(got is None for got in found.values()):
+            with contextlib.suppress(Wrong):
+                factors = derivative(t, {part: -got for part, got in found.items()}, *inputs)
+                t.facts["ascends"] = True
+                return factors
+        raise
 
 
 def own_derivative(t: Trial, n: int) -> tuple[Way, dict[str, float]]:
@@ -422,7 +432,7 @@ def own_derivative(t: Trial, n: int) -> tuple[Way, dict[str, float]]:
         try:
             found = take(parts(t.call("gradients", "W b X y out", **values)))
             p = t.logits(X).softmax(1)
-            return way._replace(values=values), derivative(t, found, X, p, hot(p, y))
+            return way._replace(values=values), derivative_or_ascent(t, found, X, p, hot(p, y))
         except Exception as error:
             errors.append(error)
     raise min(errors, key=lambda error: 2 - isinstance(error, Wrong) - getattr(error, "known", False))

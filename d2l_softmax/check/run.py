@@ -87,8 +87,7 @@ def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
             piece, learner.called[piece], learner.pieces[piece] = version
         if all(n in learner.pieces for n in needs):
             shown = " + ".join(learner.called.get(n, n) for n in needs) if needs and name != "backward" else name
-            finding = attempt(learner, name, shown, needs, probe)
-            if finding is not None:
+            if (finding := attempt(learner, name, shown, needs, probe)) is not None:
                 found.append((name, finding))
     unknown, worth, findings, bad = learner.facts["unknown"], 0, [], ""
     learner.facts["judged"] = {name for name, finding in found if finding.sign != "·" and name not in unknown}

@@ -170,8 +170,8 @@ def updater(t: Trial) -> str | None:
             t.facts["zeroes"] = hasattr(u, "step") or all(p.grad is None or not p.grad.any() for p in inner.mine)
             if zero := getattr(box["updater"], "zero_grad", None):
                 zero()
-                held = inner.own_gradients() if inner.objects else [p.grad for p in inner.mine if p.grad is not None]
-                if any(a.shape == inner.mine[0].shape and (first(a) == 3).all() for a in held):
+                left = inner.own_gradients() if inner.objects else [p.grad for p in inner.mine if p.grad is not None]
+                if any(a.shape == inner.mine[0].shape and (first(a) == 3).all() for a in left):
                     raise Wrong(
                         "it leaves the gradients as they are. Change the arrays themselves, g[...] = 0, not g = 0. "
                         "A generator of parameters is used up after one loop: keep a list",

@@ -323,6 +323,8 @@ class Trial:
             with contextlib.suppress(Exception):
                 shapes = [[tuple(a.shape) for a in parts(self.call("init_params", "features classes"))[:2]]]
         known = self.facts.get("way")
+        owner = next((f.__self__ for f in self.box.values() if isinstance(f, types.MethodType)), None)
+        net = self.box.get("net", owner)
         for key in itertools.product(range(len(layouts)), shapes, range(2 if labels else 1)):
             (layout, scale), shape, hot = layouts[key[0]], key[1], key[2]
             if known is not None and key[:2] != known[:2]:
@@ -333,8 +335,6 @@ class Trial:
                 values["W"] = self.fold(self.W)
             values["b"] = self.b.reshape(shape[1]) if len(shape) > 1 else self.b
             values["params"] = self.packed(self.give(values["W"]), self.give(values["b"]))[0]
-            owner = next((f.__self__ for f in self.box.values() if isinstance(f, types.MethodType)), None)
-            net = self.box.get("net", owner)
             values |= {} if net is None else {"net": net}
             # What the net does to the pixels may be done before another piece gets them.
             for factor, shift in dict.fromkeys([self.facts.get("pixels", (scale, 0)), (scale, 0)]):
