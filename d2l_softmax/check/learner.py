@@ -74,7 +74,7 @@ def bind(f: Any, values: dict[str, Any], order: str) -> dict[str, Any]:
             continue
         name = p.name.lower().strip("_").rstrip("0123456789_")
         own_default = any(arrays(p.default)) if name in ROLES["params"] else p.default is not p.empty
-        if own_default and name in ROLES["params"] | ROLES["args"]:
+        if own_default and name in ROLES["params"] | ROLES["args"] | ROLES["classes"] | ROLES["features"]:
             continue  # it is better than a guess
         role = next((role for role in left if name in ROLES[role]), None)
         if not arguments and not waiting and role in ("n", "lr") and role not in order.split():
@@ -89,6 +89,26 @@ def bind(f: Any, values: dict[str, Any], order: str) -> dict[str, Any]:
     if len(rest) < len(waiting):
         raise Unknown(f"it is not known what to pass as {', '.join(waiting[len(rest) :])}")
     return arguments | {n: values[role] for n, role in zip(waiting, rest, strict=False)}
+
+
+def instance_of(maker: Any, values: dict[str, Any]) -> Any:
+    """What a class, one of its class methods or a function makes, with arrays if there is a choice, or None."""
+    order = "params net lr" if hasattr(maker, "step") else "features classes lr"
+    made = []
+    for make in [maker, *(getattr(maker, name) for name, m in vars(maker).items() if isinstance(m, classmethod))]:
+        with contextlib.suppress(Exception):
+            made.append(make(**bind(make, values, order)))
+    return next((held for held in made if any(arrays(held))), made[0] if made else None)
+
+
+def offered(instance: Any) -> dict[str, Any]:
+    """What an object that holds weights is to what is made of it, such as an optimizer."""
+    held = [a for _, a in arrays(getattr(instance, "__dict__", {}))]
+    if not any(a.ndim == 2 for a in held):
+        return {}
+    parameters = getattr(instance, "parameters", getattr(instance, "params", held))
+    parameters = list(parameters() if callable(parameters) else parameters)
+    return {"net": instance, "layers": [instance], "params": parameters}
 
 
 @contextlib.contextmanager
@@ -193,40 +213,28 @@ class Learner:
         modules = [m for v in own.values() if isinstance(v, torch.nn.Module) for m in v.modules()]
         classes = {type(v) for v in [*own.values(), *modules]}
         has_net = any(True for m in modules for _ in m.parameters())
+        there: dict[str, Any] = {}
+        for value in own.values():
+            there |= offered(value) if self.is_own(type(value)) else {}
         # What steps takes the parameters of what computes.
         for key, value in sorted(own.items(), key=lambda item: hasattr(item[1], "step")):
             is_class = isinstance(value, type) and self.is_own(value) and value not in classes
             if not is_class and (has_net or not inspect.isfunction(value) or not FACTORY.fullmatch(key)):
                 continue
-            order = "params net lr" if hasattr(value, "step") else "features classes lr"
-            makers = [getattr(value, name) for name, m in vars(value).items() if isinstance(m, classmethod)]
-            instances = []
-            for make in [value, *makers]:
-                with contextlib.suppress(Exception):
-                    instances.append(make(**bind(make, made, order)))
-            if not instances:
-                continue
-            instance = next((held for held in instances if any(arrays(held))), instances[0])
-            if not is_class:
+            instance = instance_of(value, made | there)
+            if not is_class and instance is not None:
                 del own[key]
             if isinstance(instance, dict | tuple):
                 # Functions that share W and b
                 named = instance.items() if isinstance(instance, dict) else ((None, f) for f in instance)
                 own |= {name or f.__name__: f for name, f in named if inspect.isfunction(f)} | own
-                continue
-            if not hasattr(instance, "__dict__"):
+            if isinstance(instance, dict | tuple) or not hasattr(instance, "__dict__"):
                 continue
             with contextlib.suppress(Exception):
                 self.train(instance)
-            held = [a for _, a in arrays(vars(instance))]
             own[f"{key}()"] = instance
             self.guessed.add(key)
-            if any(a.ndim == 2 for a in held):
-                parameters = getattr(instance, "parameters", held)
-                parameters = list(parameters() if callable(parameters) else parameters)
-                made |= {"net": instance, "layers": [instance], "params": parameters}
-            elif SETTINGS.search(key):
-                made["args"] = instance
+            made |= offered(instance) or ({"args": instance} if SETTINGS.search(key) else {})
         for value in own.values():
             if isinstance(value, torch.nn.Module) and any(map(torch.nn.parameter.is_lazy, value.parameters())):
                 # The first images give a lazy layer its weights.
@@ -269,7 +277,8 @@ class Learner:
             rank = PIECES[piece].index(plain(key)) + (plain(key) != key) / 2 + 40 * of_guess
         if isinstance(value, torch.nn.Module):
             for name in set(methods) - {"forward"}:
-                if inspect.isfunction(methods[name]) and not name.startswith("__"):
+                # What else gives probabilities is no net beside the module.
+                if inspect.isfunction(methods[name]) and not (name[:2] == "__" or plain(name) in PIECES["net"]):
                     self.add(name, getattr(value, name))
             if isinstance(value, torch.nn.modules.loss._Loss):
                 piece = "loss"
@@ -295,9 +304,12 @@ class Learner:
         ):
             return
         if inspect.isroutine(value) and piece not in (None, "train_epoch", "updater", "sgd", "init_params"):
-            takes = {*inspect.signature(value).parameters}
+            parameters = inspect.signature(value).parameters
+            takes = {*parameters}
             if not takes or (piece == "loss" and ROLES["updater"] & takes):
                 return  # what a meter gives, or a step with a batch
+            if piece == "net" and any(n in ROLES["y"] and p.default is p.empty for n, p in parameters.items()):
+                piece, rank = "loss", 45.0
         same_name = piece in ("loss", "gradients") and plain(key) == plain(self.called.get(piece, ""))
         if same_name and value is not self.pieces[piece]:
             self.versions.append((piece, key, value))

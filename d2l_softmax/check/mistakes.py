@@ -21,12 +21,13 @@ def shifted(Z: torch.Tensor) -> torch.Tensor:
     return (Z - Z.amax(1, keepdim=True)).exp()
 
 
+# Right for one image, which may be all that it gets.
+WHOLE_BATCH = "each row is divided by the sum of the whole batch. Sum with dim=1, keepdim=True"
+
 # of logits Z (batch, classes)
 SOFTMAX = {
     "the columns add up to 1, not the rows: it works down the batch. Use dim=1": lambda Z: Z.softmax(0),
-    "each row is divided by the sum of the whole batch. Sum with dim=1, keepdim=True": lambda Z: (
-        Z.exp() / Z.exp().sum()
-    ),
+    WHOLE_BATCH: lambda Z: Z.exp() / Z.exp().sum(),
     "each column is divided by its sum, not each row: sum with dim=1, keepdim=True": lambda Z: (
         shifted(Z) / shifted(Z).sum(0)
     ),
@@ -180,6 +181,7 @@ RETURNS = {
     "only the last batch is added up, but all images counted": lambda m: m[-1].sum() / sum(map(len, m)),
     "the sum is divided by the number of batches, not of images": lambda m: torch.cat(m).sum() / len(m),
     "every batch is counted as a full one": lambda m: torch.cat(m).sum() / len(m) / len(m[0]),
+    "every batch is counted as long as the last": lambda m: torch.cat(m).sum() / len(m) / len(m[-1]),
     "every batch's average is multiplied by a full one's length": (
         lambda m: sum(x.mean() for x in m) * len(m[0]) / sum(map(len, m))
     ),
@@ -190,11 +192,11 @@ RETURNS = {
 RAISES = {
     "leaf Variable that requires grad": "Change the parameters under torch.no_grad()",
     "has no attribute '(zero_|data|detach_?)'|unsupported operand.*NoneType": (
-        "A gradient is None: call backward before the step"
+        "A gradient is None: p = p - ... gives the name p to a new tensor, or backward is not called before the step"
     ),
     "backward through the graph a second time": "Compute the loss anew for every batch",
     "return_types.max": "max gives values and indices: take .values",
-    r"tensor a \(7\) must match the size of tensor b \(10\)": "Add keepdim=True to the sum or maximum",
+    r"tensor a \((7\).* b \(10|10\).* b \(7)\).*dimension 1": "Add keepdim=True to the sum or maximum",
     r"tensor a \(10\).* b \([47]\)|shapes \(10,\) \([47],\)": (
         "It compares answers for the classes, not for the images: take argmax with dim=1, or axis=1"
     ),

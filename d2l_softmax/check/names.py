@@ -21,7 +21,7 @@ PIECES = {
     "sparse_categorical_accuracy categorical_accuracy genauigkeit treffer exactitud acuracia",
     "evaluate_accuracy": "evaluate_accuracy evaluate test eval_accuracy evaluate_accuracy_gpu evaluate_model "
     "test_epoch validate test_accuracy eval_epoch evaluation eval_model test_loop test_model dataset_accuracy "
-    "evaluer evaluar avaliar auswerten",
+    "test_acc val_acc evaluer evaluar avaliar auswerten",
     "predict": "predict predictions predict_classes predict_labels predict_class classify vorhersage predecir "
     "predire prever",
     "data_iter": "data_iter batches get_batches minibatches iterate_minibatches batch_iter make_batches "
@@ -30,7 +30,7 @@ PIECES = {
     "init_weights initialize_params get_params make_params",
     "train_epoch": "train_epoch train_one_epoch epoch run_epoch fit_epoch one_epoch train_loop train fit "
     "train_model training train_step treinar treinar_epoca entrenar entrenar_epoca entrainer entrainer_epoque "
-    "trainieren",
+    "trainieren trainiere_epoche",
 }
 PIECES = {piece: names.split() for piece, names in PIECES.items()}
 ROLES = {

@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from d2l_softmax.check import mistakes
 from d2l_softmax.check.epoch import output, run
 from d2l_softmax.check.learner import Unjudged, Unknown, arrays, is_array
 from d2l_softmax.check.mistakes import ACCURACY, GRADIENTS, LOSS, NET, PENALTY, SOFTMAX, TOO_LARGE, at, hot
@@ -41,7 +43,7 @@ COUNTS = {
     "counts": lambda hits: hits.sum(),
     "returns a fraction": lambda hits: hits.mean(),
     "returns a percentage": lambda hits: 100 * hits.mean(),
-    "returns 1 or 0 for each image": lambda hits: hits,
+    "returns 1 or 0 for each image": lambda hits: hits if len(hits) > 1 else hits[0],
 }
 SAME = {"": lambda result: result}
 
@@ -59,15 +61,10 @@ def softmax(t: Trial) -> str:
     right = (lambda Z: Z.log_softmax(1)) if "log" in t.learner.called["softmax"].lower() else (lambda Z: Z.softmax(1))
     ways = lambda n: iter([Way("", {"out": t.Z[:n]}, lambda v: (v["out"],))])  # noqa: E731
     try:
-        t.result("softmax", "out", out=t.Z)
-    except Exception as error:
-        rows: list[Tensor] = []
-        with contextlib.suppress(Exception):
-            rows = [first(t.call("softmax", "out", out=row)) for row in t.Z]
-        if not (rows and all(map(close, rows, right(t.Z)))):
-            raise error
-        raise Unknown("right for one image, it does not take several") from None
-    t.judge("softmax", "out", ways, right, SAME, SOFTMAX, key="out")
+        t.judge("softmax", "out", ways, right, SAME, SOFTMAX, key="out")
+    except Wrong as wrong:
+        t.facts["of_one"] = str(wrong) == mistakes.WHOLE_BATCH
+        raise
     for which, Z in {
         "logits of 1000": t.Z + 1000,
         "rows that differ by hundreds": t.Z + torch.linspace(-900, 900, 7)[:, None].double(),
@@ -103,7 +100,8 @@ def one_hot(t: Trial) -> str:
             say = f"label {shown[row]} gets column {int(got[row].argmax())}"
         if len(y) < t.classes:
             say += ". A label's column is the label itself, and there is one for each class, also for those missing"
-        raise Wrong(f"for the labels {shown}, {say}", known=got is not None and got.shape[:1] == want.shape[:1])
+        is_row = got is not None and got.ndim == 2 and len(got) == len(want)
+        raise Wrong(f"for the labels {shown}, {say}", known=is_row)
     return ""
 
 
@@ -136,15 +134,6 @@ def net(t: Trial) -> str:
         t.module.eval()
     t.set_weights()
     t.need_weights("net")
-    if t.hidden:
-        values = next(t.ways(7, False)).values
-        out, again = (t.result("net", "X", **values) for _ in range(2))
-        if not close(again, out):
-            raise Wrong(f"a second call in eval mode gives something else: {differ(again, out)}")
-        t.facts["net"] = kind_of(out)
-        if kind_of(out) == "logits" and kind_of(out.T) != "logits":
-            raise Wrong("its columns add up to 1, not its rows: softmax works down the batch. Use dim=1")
-        return f"has hidden layers, so it is more than softmax regression; returns {kind_of(out)}"
     # A forward pass may return its inputs, too, for the backward pass.
     take = lambda found: next((p for p in found if t.classes in p.shape), next(iter(found), None))  # noqa: E731
 
@@ -183,7 +172,7 @@ def net(t: Trial) -> str:
             )
         t.set_weights()
     if t.autograd and t.mine and not output(t.call("net", "X W b", **next(ways(7)).values)).requires_grad:
-        raise Wrong("no gradient reaches W and b: .detach(), .data or no_grad cuts them off", CUTS)
+        raise Wrong("no gradient reaches W and b: .detach(), .data or no_grad cuts them off", CUTS, alone=True)
     return f"returns {form}" + (", a column for each image" if t.turned else "")
 
 
@@ -259,7 +248,7 @@ def loss(t: Trial) -> str:
         label, reduction = t.found or ((t.facts.get("net", "probabilities"), False), "one loss per image")
         wrong = error
     form = label[0] if isinstance(label[0], str) else "images"
-    if form == "probabilities" and t.facts.get("net", form) == form and not t.facts.get("single"):
+    if form == "probabilities" and t.facts.get("net", form) == form:
         constant_in_log(t, label[1])
     # A wrong one is replaced, for the probes that follow, by one that takes what the net returns.
     form = t.facts.get("net", form) if wrong and form != "images" else form
@@ -271,7 +260,11 @@ def loss(t: Trial) -> str:
         returned = parts(t.call("loss", "W b X y", **next(w for w in t.ways(7) if w.label == label).values))
         if any(a.numel() == t.W.numel() for a in returned):
             t.box["gradients"] = t.box["loss"]
-            reduction += f", and gradients: {gradients(t)}"
+            try:
+                reduction += f", and gradients: {gradients(t)}"
+            except Wrong as wrong:
+                wrong.known = True  # with a right loss, it was called rightly
+                raise
         return f"returns {reduction}" + (f", with a penalty of {c:.4g} × sum of W²" if c else "")
     if form == "logits":
         small, large = (t.result("loss", "out y", out=Z, y=t.Y if label[1] else t.y) for Z in (t.Z, t.Z + 1000))
@@ -357,15 +350,16 @@ def passed_to_loss(t: Trial) -> Tensor | None:
     return t.turn(seen[0], seen[0].shape[-1]) if seen and seen[0] is not None and seen[0].ndim == 2 else None
 
 
-def derivative(t: Trial, found: dict[str, Tensor | None], X: Tensor, p: Tensor, Y: Tensor) -> dict[str, float]:
+def derivative(t: Trial, found: dict[str, Tensor | None], X: Tensor, p: Tensor, Y: Tensor) -> dict[str, int]:
     """Explain dW and db as factors times the derivatives of the mean loss, and of a penalty; return the factors."""
     n, c, factors = len(X), t.facts.get("penalty", 0.0), {}
     known = {"": p - Y} | {say: f(p, Y) for say, f in GRADIENTS.items()}
     for part, got in found.items():
         basis, own = (lambda D: X.T @ D / n, t.W) if part == "W" else (lambda D: D.mean(0), t.b)
         place = rf"\bd{part.lower()}\b|grad_{part}|return" if part == "b" else "return|dot|@|matmul"
-        if part == "b" and got is not None and got.numel() == 1:
-            raise Wrong("db is one number: sum over the images alone, axis=0, for one of each class", place)
+        if part == "b" and got is not None and got.numel() in (1, n) and n != t.classes:
+            what = "is one number" if got.numel() == 1 else "has one for each image"
+            raise Wrong(f"db {what}: sum over the images alone, axis=0, for one of each class", place)
         if got is None:
             raise Wrong(f"there is no d{part} of the shape {tuple(own.shape)}", place, known=False)
         if got.numel() != own.numel():
@@ -379,37 +373,21 @@ def derivative(t: Trial, found: dict[str, Tensor | None], X: Tensor, p: Tensor, 
             raise Wrong(f"d{part}: for {n} images, {differ(got, basis(p - Y), n)}", place, known=False)
         if say:
             raise Wrong(f"d{part}: {say}", place)
-        if not near(a, 1) and not near(a, n):
-            say = differ(a * basis(p - Y), basis(p - Y), n)
-            raise Wrong(f"d{part}: {say}", place)
-        if part == "W" and c and not near(k / c, 2):
-            say = next((say for say, times in PENALTY.items() if near(k / c, times)), None)
-            say = say or f"it has {k / c:.3g} c W where the derivative of the penalty is 2 c W"
+        factors[part] = next((m for m in (1, n, -1, -n) if near(a, m)), 0)
+        if not factors[part]:
+            raise Wrong(f"d{part}: {differ(a * basis(p - Y), basis(p - Y), n)}", place)
+        times = (k if a > 0 else -k) / (c or 1)
+        if part == "W" and c and not near(times, 2):
+            say = next((say for say, wrong in PENALTY.items() if near(times, wrong)), None)
+            say = say or f"it has {times:.3g} c W where the derivative of the penalty is 2 c W"
             raise Wrong(f"dW: {say}", "reg|lam|decay|l2|W")
-        factors[part] = n if near(a, n) else 1
     return factors
 
 
-def derivative_or_ascent(t: Trial, found: dict[str, Tensor | None], *inputs: Tensor) -> dict[str, float]:
-    """Explain dW and db as `derivative` does, or both with the opposite sign; `facts["ascends"]` says which."""
-    t.facts["ascends"] = False
-    try:
-        return derivative(t, found, *inputs)
-    except Wrong:
-        said = re.search("ascen|likelihood", " ".join([*t.learner.words, *t.learner.ns]))
-        # A step that adds them makes those of an ascent right, which only an epoch shows.
-        if (said or "train_epoch" in t.box) and not any(got is None for got in found.values()):
-            with contextlib.suppress(Wrong):
-                factors = derivative(t, {part: -got for part, got in found.items()}, *inputs)
-                t.facts["ascends"] = True
-                return factors
-        raise
-
-
-def own_derivative(t: Trial, n: int) -> tuple[Way, dict[str, float]]:
-    """Call the learner's gradients for n images in every way; return the one that is right, and its factors."""
+def own_derivative(t: Trial) -> tuple[Way, dict[str, int]]:
+    """Call the learner's gradients for 7 images in every way; return the one that is right, and its factors."""
     errors: list[Exception] = []
-    X, y, shape = t.X[:n], t.y[:n], t.W.shape
+    X, y, shape = t.X[:7], t.y, t.W.shape
 
     def take(returned: list[Tensor]) -> dict[str, Tensor | None]:
         """Pick dW, as (features, classes), and db from what is returned in any order."""
@@ -420,19 +398,20 @@ def own_derivative(t: Trial, n: int) -> tuple[Way, dict[str, float]]:
         else:
             dW = next((a for a in rest if a.ndim == 2 and a.numel() == t.W.numel()), None)
             rest = [a for a in rest if a is not dW]
-            db = next((a for size in (t.classes, 1) for a in rest if a.numel() == size), None)
+            db = next((a for size in (t.classes, 1, 7) for a in rest if a.numel() == size), None)
             found = {"W": dW if dW is None or dW.shape == shape else dW.T, "b": db}
         return found if t.has_bias() else {"W": found["W"]}
 
-    for way, form in itertools.product(t.ways(n), ("probabilities", "logits")):
+    for way, form in itertools.product(t.ways(7), ("probabilities", "logits")):
         values = way.values | {"out": OUTPUTS[form](t.logits(X))}
         with contextlib.suppress(Exception):
             # What a forward pass keeps for the backward pass is the last thing that it returns.
             values["cache"] = t.call("net", "X W b", **way.values)[-1]
         try:
-            found = take(parts(t.call("gradients", "W b X y out", **values)))
+            returned = parts(t.call("gradients", "W b X y out", **values))
+            found = take(returned or parts((*t.own_gradients(),)))
             p = t.logits(X).softmax(1)
-            return way._replace(values=values), derivative_or_ascent(t, found, X, p, hot(p, y))
+            return way._replace(values=values), derivative(t, found, X, p, hot(p, y))
         except Exception as error:
             errors.append(error)
     raise min(errors, key=lambda error: 2 - isinstance(error, Wrong) - getattr(error, "known", False))
@@ -441,36 +420,23 @@ def own_derivative(t: Trial, n: int) -> tuple[Way, dict[str, float]]:
 def gradients(t: Trial) -> str:
     """dW and db are the derivatives of the learner's own loss, or of the sum of the losses."""
     t.set_weights()
-    c, n = t.facts.get("penalty", 0.0), 1 if t.facts.get("single") else 7
-    try:
-        way, factors = own_derivative(t, n)
-    except Wrong as wrong:
-        if "shape" not in str(wrong):
-            raise
-        with contextlib.suppress(Wrong):
-            own_derivative(t, 1)
-            raise Unknown("right for one image alone, not for 7 images") from None
-        raise
-    except Exception:
-        if n > 1:
-            raise
-        n = 7  # it takes several where the other pieces take one
-        way, factors = own_derivative(t, n)
-    if not t.facts.get("single"):
-        t.again("gradients", "W b X y out", way)
+    way, factors = own_derivative(t)
+    t.again("gradients", "W b X y out", way)
     t.facts.setdefault("way", way.label)
     if len(set(factors.values())) > 1:
-        names = {1: "a mean", n: "a sum"}
+        names = {1: "a mean", 7: "a sum", -1: "a mean with the wrong sign", -7: "a sum with the wrong sign"}
         raise Wrong(f"dW is {names[factors['W']]} over the images, but db {names[factors['b']]}", r"\bdb\b")
-    is_sum = factors["W"] == n
-    if t.facts.get("reduction") == "their sum" and not is_sum and c:
+    is_sum, reduction = abs(factors["W"]) == 7, t.facts.get("reduction")
+    if reduction == "their sum" and not is_sum and t.facts.get("penalty"):
         raise Wrong("it is the derivative of the mean of the losses and the penalty, but the loss adds the losses up")
-    # A step that divides makes this right, which only an epoch shows.
-    t.facts["too_large"] = t.facts.get("reduction") == "their mean" and is_sum
-    if t.facts["ascends"] and (t.learner.draws or "train_epoch" not in t.box):
-        raise Unjudged("their signs are those of an ascent")
-    divided = ("train_epoch" in t.box and not t.learner.draws) or ("sgd" in t.box and "n" in roles(t.box["sgd"]))
-    if t.facts["too_large"] and not divided:
+    # A step that adds, or divides, makes these right, which only an epoch shows.
+    t.facts |= {"ascends": factors["W"] < 0, "too_large": reduction == "their mean" and is_sum}
+    has_epoch = "train_epoch" in t.box and not t.learner.draws
+    if t.facts["ascends"] and not has_epoch:
+        if re.search("ascen|likelihood", " ".join([*t.learner.words, *t.learner.ns])):
+            raise Unjudged("their signs are those of an ascent")
+        raise Wrong("the signs of dW and db are wrong", "return")
+    if t.facts["too_large"] and not has_epoch and not ("sgd" in t.box and "n" in roles(t.box["sgd"])):
         raise Wrong(TOO_LARGE, "return")
     return "a sum over the images" if is_sum else "a mean over the images"
 
@@ -500,11 +466,7 @@ def backward(t: Trial) -> str | None:
         """Call a backward with as many arguments as it needs; a lone one of the loss is the gradient from above."""
         f = t.box[of].backward
         needed = sum(p.default is p.empty for p in inspect.signature(f).parameters.values())
-        try:
-            return f(*arguments[:needed]) if needed != 1 or len(arguments) == 1 else f(1.0)
-        except Exception as error:
-            error.piece = names[of]
-            raise
+        return f(*arguments[:needed]) if needed != 1 or len(arguments) == 1 else f(1.0)
 
     # The derivative may be that by what the loss takes, or that by the logits, of which log p are some, too.
     taken = OUTPUTS.get(t.facts.get("loss"), OUTPUTS["logits"])(t.Z)
@@ -542,20 +504,19 @@ def backward(t: Trial) -> str | None:
         getattr(criterion, "forward", criterion)(out, y)
         D = (t.logits(t.X[:7]).softmax(1) - t.Y) * scale
         returned = call("net", call("loss", out, y) if chained else t.give(D, "out"))
-        return [*t.own_gradients(), *parts(returned)]
+        numbers = [v for n, v in vars(layer).items() if n.lower() in ROLES["db"] and np.ndim(v) == 0]
+        return [*t.own_gradients(), *parts(returned), *numbers]
 
     t.box["gradients"] = passes
     try:
         gradients(t)
     except Wrong as wrong:
-        raise Wrong(str(wrong), wrong.pattern, names["net"], wrong.known) from None
+        raise Wrong(str(wrong), wrong.pattern, names["net"], wrong.known, wrong.alone) from None
     return ""
 
 
 def accuracy(t: Trial) -> str | None:
     """The number of right answers, or their share."""
-    if t.facts.get("single"):
-        raise Unknown("it is of many images, and the other pieces take one")
     t.set_weights()
     # Every image is like the positive weights of its own class, so that not all get the same answer.
     t.X = 0.1 * (t.W[:, (torch.arange(10) * 3 + 1) % t.classes] > 0).double().T
@@ -575,13 +536,12 @@ def accuracy(t: Trial) -> str | None:
         for way in t.ways(n):
             yield way._replace(inputs=inputs)
 
-    return t.judge("accuracy", "out W b X y", ways, lambda hits, Z, y: hits, COUNTS, ACCURACY)[1]
+    take = lambda found: found[0].reshape(()) if found and found[0].numel() == 1 else first(found)  # noqa: E731
+    return t.judge("accuracy", "out W b X y", ways, lambda hits, Z, y: hits, COUNTS, ACCURACY, take)[1]
 
 
 def predict(t: Trial) -> str:
     """The class with the largest logit."""
-    if "data" in roles(t.box["predict"]):
-        raise Unknown("it shows the images of a data loader")
     t.set_weights()
     found: list[Tensor] = []
     with contextlib.suppress(Exception):
@@ -599,5 +559,6 @@ def predict(t: Trial) -> str:
 
     largest = lambda Z: Z.argmax(1).double() + t.learner.first_label  # noqa: E731
     table = {"it takes the smallest logit: take argmax": lambda Z: largest(-Z)}
+    table |= {"it returns the largest logit, not its place: take argmax": lambda Z: Z.amax(1)}
     take = lambda found: found[0].flatten() if found else None  # noqa: E731
     return t.judge("predict", "X W b", ways, largest, SAME, table, take)[1]

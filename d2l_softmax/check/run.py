@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from d2l_softmax.check.epoch import run
 from d2l_softmax.check.learner import Learner, Unjudged, Unknown, quiet, run_file
 from d2l_softmax.check.mistakes import RAISES
 from d2l_softmax.check.names import PIECES
@@ -22,18 +21,13 @@ ADVISED = ("softmax", "sgd", "accuracy", "evaluate_accuracy", "train_epoch")
 # What no other piece is made of.
 ENDS = ("data_iter", "init_params", "predict", "evaluate_accuracy")
 # Conventions that hold for all pieces, tried in turn: the roles of which there is a column for each image, what the
-# data loader has, the factor of a penalty that is a parameter, the row of a bias in W, whether pieces take one image.
-# Behind each, what has not been judged before if it is to be tried.
-OF_BATCHES = ("gradients", "evaluate_accuracy", "train_epoch")
+# data loader has, the row of a bias in W. Behind each, what has not been judged before if it is to be tried.
 CONVENTIONS: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
     ({}, ()),
     ({"columns": ("X", "out", "y")}, ("evaluate_accuracy", "train_epoch")),
     ({"columns": ("X", "out", "y"), "loader": "rows"}, ()),
     ({"columns": ("out", "y"), "loader": "rows"}, ()),
-    ({"reg": 0.0}, ("loss",)),
     ({"bias": "first"}, ()),
-    ({"single": True}, OF_BATCHES),
-    ({"single": True, "columns": ("X", "out", "y")}, OF_BATCHES),
 )
 
 
@@ -75,10 +69,10 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
 def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
     """How much one set of conventions explains, and what the probes find.
 
-    In `facts` are then what was `judged`, what is wrong for an `unknown` reason, and what was `uncalled`.
+    In `facts` are then what was `judged`, what is wrong for an `unknown` reason or `alone`, and what was `uncalled`.
     """
     found: list[tuple[str, Finding]] = []
-    learner.facts |= {"unknown": set(), "uncalled": set()}
+    learner.facts |= {"unknown": set(), "alone": set(), "uncalled": set()}
     pieces, called = dict(learner.pieces), dict(learner.called)
     probes = [(None, *row) for row in PROBES]
     probes += [(version, *row) for version in learner.versions for row in PROBES if row[1] == (version[0],)]
@@ -90,6 +84,10 @@ def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
             if (finding := attempt(learner, name, shown, needs, probe)) is not None:
                 found.append((name, finding))
     unknown, worth, findings, bad = learner.facts["unknown"], 0, [], ""
+    if unknown and learner.facts.get("of_one"):
+        unknown |= {name for name, _ in found}  # perhaps all pieces take one image
+    # Where no epoch shows how the pieces are called, what differs for an unknown reason may have been called wrongly.
+    used = "train_epoch" in learner.pieces and "train_epoch" not in learner.facts["uncalled"] & unknown
     learner.facts["judged"] = {name for name, finding in found if finding.sign != "·" and name not in unknown}
     for name, finding in found:
         if name in learner.facts["uncalled"]:
@@ -101,6 +99,8 @@ def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
             finding = Finding(finding.piece, "·", f"not judged: put {bad} right first")
         elif finding.sign == "✗" and proven(learner, name):
             finding = Finding(finding.piece, "·", "not judged alone, but what calls it is right")
+        elif finding.sign == "✗" and name in unknown - {*ENDS, "accuracy"} and not used:
+            finding = Finding(finding.piece, "·", f"not judged: {finding.message}", finding.line)
         elif finding.sign == "✗" and name not in ENDS and learner.facts.get("overflow") != name:
             bad = finding.piece
         findings.append(finding)
@@ -111,8 +111,8 @@ def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
 def proven(learner: Learner, name: str) -> bool:
     """Whether the learner's own epoch is right and has run the piece, so that only this call of it is wrong."""
     facts = learner.facts
-    for_unknown = {"net", "gradients", "backward", "sgd", "updater"} | ({"loss"} if learner.autograd else set())
-    excused = {"softmax", "net + loss"} | (for_unknown & facts["unknown"])
+    steps = {"net", "gradients", "backward", "sgd", "updater"} | ({"loss"} if learner.autograd else set())
+    excused = {"softmax", "net + loss"} | (steps & facts["alone"])
     if name not in excused or facts.get("overflow") == name or not facts.get("own_epoch"):
         return False
     piece = learner.pieces.get({"net + loss": "loss", "backward": "loss"}.get(name, name))
@@ -133,8 +133,8 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
         learner.facts["uncalled"].add(name)
         return Finding(shown, "·", f"not checked: {unknown}")
     except Wrong as wrong:
-        if not wrong.known:
-            learner.facts["unknown"].add(name)
+        for fact, holds in {"unknown": not wrong.known, "alone": wrong.alone}.items():
+            learner.facts[fact] |= {name} if holds else set()
         # The piece of that name, where it is another's mistake.
         of, _, method = wrong.name.partition(".")
         owner = next((p for p, called in learner.called.items() if called == of), piece if needs else wrong.name)
@@ -143,28 +143,16 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
         return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(owner or name, wrong.pattern, method))
     except Exception as error:
         learner.facts["uncalled"].add(name)
-        learner.facts["unknown"].add(name)
-        return raised(learner, name, piece, shown, error)
+        return raised(learner, name, shown, error)
     return None if note is None else Finding(shown, "✓", note)
 
 
-def raised(learner: Learner, name: str, piece: str, shown: str, error: Exception) -> Finding:
+def raised(learner: Learner, name: str, shown: str, error: Exception) -> Finding:
     """What an exception says: that a piece is wrong, or that it is not known how to call it."""
-    line, say = learner.raised_at(error), f"{type(error).__name__}: {error}".split("\n")[0]
+    line, say = learner.raised_at(error), f"{type(error).__name__}: {error}".split("\n")[0].rstrip(".")
     advice = next((advice for said, advice in RAISES.items() if re.search(said, say)), "")
     sure = isinstance(error, NameError | ZeroDivisionError) or (name in ADVISED and advice)
-    if not sure and name not in ADVISED and not (piece == "updater" and learner.called[piece] in learner.guessed):
-        sure = raises_itself(learner, line)
-    if line and "grad_fn" not in say and sure:
-        return Finding(getattr(error, "piece", shown), "✗", f"it raises {say}. {advice}".removesuffix(". "), line)
+    if line and sure and "grad_fn" not in say:
+        return Finding(shown, "✗", f"it raises {say}. {advice}".removesuffix(". "), line)
+    learner.facts["unknown"].add(name)
     return Finding(shown, "·", f"not checked: as it was called here, it raises {say}", line or "")
-
-
-def raises_itself(learner: Learner, line: str) -> bool:
-    """Whether the learner's own epoch, which knows how its pieces are called, raises an exception in this line."""
-    try:
-        with learner.sandbox() as box:
-            run(Trial(learner, box))
-    except Exception as error:
-        return learner.raised_at(error) == line
-    return False

@@ -107,10 +107,6 @@ def sgd(t: Trial) -> str | None:
             raise Unknown("it makes an optimizer")
         returned = parts(returned)
     except (TypeError, KeyError, IndexError, AttributeError) as failure:
-        if "'NoneType' object has no attribute 'zero_'" in str(failure):
-            raise Wrong(
-                f"after p = p - ... the name p stands for a new tensor, which has no grad. {IN_PLACE}", "="
-            ) from None
         values |= {"params": start, "grads": g | {f"d{k}": v for k, v in g.items()}}
         try:
             returned = parts(t.call("sgd", "params grads lr n", **values))
@@ -134,7 +130,8 @@ def sgd(t: Trial) -> str | None:
         if not kinds[k] or near(d, 1 / lr):
             says = [say for say, f in SGD.items() for m in (n, 1) if near(a, f(1 / m, lr, n)) and not near(d, 1 / lr)]
             says += ["the parameter is replaced by its step: subtract the step from it"] * near(d, 1 / lr)
-            raise Wrong(f"{k}: {says[0] if says else f'the step is {a:.4g} × lr × gradient'}", r"lr|-=|\+=")
+            say = says[0] if says else f"the step is {a:.4g} × lr × gradient"
+            raise Wrong(f"{k}: {say}", r"lr|-=|\+=", alone=a < 0)  # gradients may be those of an ascent
         kinds[k] += f", with a weight decay of {d:.2g}" if d > 1e-4 else ""
     if len({kind.split(",")[0] for kind in kinds.values()}) > 1:
         raise Wrong(f"it {kinds['W']} for W, but for b it {kinds['b']}", "/")
@@ -189,7 +186,7 @@ def updater(t: Trial) -> str | None:
         far[n] = steps[0]
     ratio, nominal = far[2] / far[4], t.learner.ns.get("batch_size")
     if far[4] < 0:
-        raise Wrong("it goes up the gradient: subtract lr × gradient")
+        raise Wrong("it goes up the gradient: subtract lr × gradient", alone=True)
     if near(ratio, 4, 0.02):
         raise Wrong("it divides by the batch size twice: once here and once in sgd", "/|sgd")
     divides = near(ratio, 2, 0.02)

@@ -30,12 +30,13 @@ IMAGES = ("X", "out", "y")
 class Wrong(Exception):
     """A piece is wrong; the message says how and what to change, `pattern` finds the line, `name` is another's.
 
-    Where it is not `known` what the mistake is, the piece may have a convention that is not known, either.
+    Where it is not `known` what the mistake is, the piece may have a convention that is not known, either. What is
+    wrong `alone` is right where an epoch that uses it is right.
     """
 
-    def __init__(self, message: str, pattern: str = "$^", name: str = "", known: bool = True):
+    def __init__(self, message: str, pattern: str = "$^", name: str = "", known: bool = True, alone: bool = False):
         super().__init__(message)
-        self.pattern, self.name, self.known = pattern, name, known
+        self.pattern, self.name, self.known, self.alone = pattern, name, known, alone or not known
 
 
 class Packed(dict):
@@ -62,9 +63,6 @@ class Options:
     def __getattr__(self, name: str) -> int:
         return 0
 
-    def __getitem__(self, name: str) -> Any:
-        return getattr(self, name)
-
 
 class Way(NamedTuple):
     """One way to call a piece: its convention, the arguments by role, and what the right result is made of."""
@@ -78,7 +76,7 @@ def parts(value: Any) -> list[Tensor]:
     """Every number and array that a piece returned, as float64."""
     if isinstance(value, dict):
         return parts(tuple(value.values()))
-    if isinstance(value, tuple) or (isinstance(value, list) and any(map(is_array, value))):
+    if isinstance(value, tuple) or (isinstance(value, list) and (not value or any(map(is_array, value)))):
         return [part for item in value for part in parts(item)]
     with contextlib.suppress(Exception):
         found = value.detach().cpu() if torch.is_tensor(value) else torch.as_tensor(np.asarray(value))
@@ -143,24 +141,22 @@ class Trial:
     """What a probe is given: `box`, the pieces' copies; data in float64; `facts`, the conventions found so far.
 
     Probes have a row for each image. `facts["columns"]` are the roles of which the learner has a column for each:
-    `call` turns what goes in, and `results` what comes out. Where `facts["single"]`, pieces take one image at a time.
+    `call` turns what goes in, and `results` what comes out.
     """
 
     def __init__(self, learner: Learner, box: dict[str, Any]):
         self.learner, self.box, self.facts = learner, box, learner.facts
         self.turned = set(self.facts.get("columns", ()))
+        self.given: dict[int, Tensor] = {}
         net = box.get("net")
         self.module = net if isinstance(net, torch.nn.Module) else None
         self.objects = self.module is None and hasattr(net, "backward")
         self.mine = self.own_weights()
-        self.hidden = sum(a.ndim > 1 and min(a.shape) > 1 for a in self.mine) > 1
         c, f = sorted(self.mine[0].shape)[:2] if self.mine else (10, 784)
         # A bias inside W is in the row that belongs to a column of ones.
         self.folded = len(self.mine) == 1 and f == 785
         f -= self.folded
-        self.classes, self.features = (10, 784) if self.hidden and self.module is None else (c, f)
-        if self.hidden:
-            self.classes = min(a.shape[0] for a in self.mine)
+        self.classes, self.features = c, f
         self.dtype, drawn = torch.float32, self.mine
         with contextlib.suppress(Exception):
             drawn = self.mine or [a for _, a in arrays(self.call("init_params", "features classes"))]
@@ -179,45 +175,48 @@ class Trial:
         self.y = torch.tensor([0, c - 1, 3 % c, 3 % c, 1, min(5, c - 1), 0])
         self.Y = F.one_hot(self.y, c).double()
 
-    def own_weights(self) -> list[Any]:
-        """The learner's own W and b as they are in the sandbox, the weights first; more, where there are layers."""
+    def holder(self) -> Any:
+        """The object whose weights the pieces use, or None where these are globals or what closures hold."""
         net = self.box.get("net")
+        if self.module is not None or self.objects or (self.learner.is_own(type(net))):
+            return net
         pieces = [net] if net is not None else [self.box.get(piece) for piece in ("gradients", "loss", "train_epoch")]
-        root = owner = next((piece.__self__ for piece in pieces if isinstance(piece, types.MethodType)), None)
-        if self.module is not None or self.objects or (owner is None and self.learner.is_own(type(net))):
-            root = owner = net
-        elif owner is None:
-            cells = [(f.__code__.co_freevars, f.__closure__ or ()) for f in self.learner.functions()]
-            root = {name: contents(cell) for names, held in cells for name, cell in zip(names, held, strict=True)}
+        return next((piece.__self__ for piece in pieces if isinstance(piece, types.MethodType)), None)
+
+    def own_weights(self) -> list[Any]:
+        """The learner's own W and b as they are in the sandbox; nothing, where there are hidden layers."""
+        holder, root = self.holder(), {}
+        if holder is None:
+            for f in self.learner.functions():
+                root |= zip(f.__code__.co_freevars, map(contents, f.__closure__ or ()), strict=True)
             root |= self.learner.ns
             root = {k: v for k, v in root.items() if not k.startswith("_") and k not in self.learner.unused}
-        elif hasattr(owner, "__dict__"):
-            root = {k: v for k, v in vars(owner).items() if not hasattr(v, "step")}  # what an optimizer keeps
-        found = [(n.lower().strip("_"), a) for n, a in arrays(root) if max(a.shape, default=1) > 1]
+        elif self.module is None and hasattr(holder, "__dict__"):
+            root = {k: v for k, v in vars(holder).items() if not hasattr(v, "step")}  # what an optimizer keeps
+        found = [(n.lower().strip("_"), a) for n, a in arrays(root or holder) if max(a.shape, default=1) > 1]
         known = [(n, a) for n, a in found if n in ROLES["W"] | ROLES["b"] or getattr(a, "requires_grad", False)]
-        matrices = lambda found: [a for _, a in found if a.ndim > 1 and min(a.shape) > 1]  # noqa: E731
-        if self.module is not None:
-            weights = matrices(found)
-        elif matrices(known) or owner is None:
-            weights, found = matrices(known), known
-        else:  # an object's, under names of its own
-            weights = matrices(found)[:1]
-        sizes = {s for a in weights for s in a.shape}
+        matrices, unnamed = ([a for _, a in named if a.ndim > 1 and min(a.shape) > 1] for named in (known, found))
+        if len(matrices) > 1 and (self.module is not None or len({tuple(a.shape) for a in matrices}) > 1):
+            return []
+        if not matrices and holder is not None:
+            matrices, known = unnamed[:1], found
         if self.objects:  # a layer's bias may have any name
-            found += [
-                (n, a) for n, a in arrays(vars(net)) if not re.match("d_|d?[bw]$|g_|grad|delta|vel|mom", n.lower())
-            ]
-        biases = [a for _, a in found if a.ndim and max(a.shape) in sizes and a.nbytes == max(a.shape) * a.itemsize]
-        return weights + biases[: max(1, len(weights))] if weights else []
+            known += [(n, a) for n, a in found if not re.match("d_|d?[bw]$|g_|grad|delta|vel|mom", n)]
+        sizes = {s for a in matrices for s in a.shape}
+        biases = [a for _, a in known if a.ndim and max(a.shape) in sizes and a.nbytes == max(a.shape) * a.itemsize]
+        # Velocities may have the same names.
+        learned = lambda found: [a for a in found if getattr(a, "requires_grad", False)] or found  # noqa: E731
+        return learned(matrices)[:1] + learned(biases)[:1] if matrices else []
 
     def need_weights(self, piece: str) -> None:
         """Raise `Unknown` where W and b were not found and are not passed to a piece, either."""
         if not self.mine and not {"W", "params"} & roles(self.box[piece]):
-            raise Unknown("its W and b were not found")
+            raise Unknown("its W and b were not found, or it has hidden layers")
 
     def own_gradients(self) -> list[Any]:
-        """The arrays that a layer object holds besides W, b and velocities."""
-        held = [(n.lower(), a) for n, a in arrays(vars(self.box["net"])) if a.shape != (self.features,)]
+        """The arrays that an object with W and b holds besides them and velocities."""
+        held = getattr(self.holder(), "__dict__", {})
+        held = [(n.lower(), a) for n, a in arrays(held) if a.shape != (self.features,)]
         held = [a for n, a in held if not re.match("vel|mom", n)]
         return [a for a in held if not any(a is m for m in self.mine)]
 
@@ -231,7 +230,7 @@ class Trial:
     def set_weights(self, scale: float = 1.0) -> None:
         """Give the learner's own W and b those of this trial, whose b is not 0; W times `scale`."""
         values = (self.fold(self.W * scale),) if self.folded else (self.W * scale, self.b)
-        for a, value in zip(self.mine, () if self.hidden else values, strict=False):
+        for a, value in zip(self.mine, values, strict=False):
             value = value.T if a.ndim == 2 and tuple(a.shape) == tuple(value.T.shape) else value
             write(a, value.reshape(tuple(a.shape)))
 
@@ -251,19 +250,20 @@ class Trial:
             return value
         if role in self.turned and value.ndim > 1:
             value = value.flatten(1).T
-        if value.requires_grad or value.dtype not in (torch.float64, torch.int64):
+        if id(value) in self.given or value.requires_grad or value.dtype not in (torch.float64, torch.int64):
             return value
         if value.dtype == torch.int64:
             value = value + self.learner.first_label
         if self.learner.numpy:
             return value.numpy().copy()
         dtype = self.dtype if value.dtype == torch.float64 else value.dtype
-        return value.to(self.learner.device, dtype, copy=True)
+        given = value.to(self.learner.device, dtype, copy=True)
+        self.given[id(given)] = given  # a step may change it in place
+        return given
 
     def turn(self, found: Any, n: int) -> Any:
         """A result with a row for each of n images, where it has a column for each."""
-        turned = self.turned and not self.facts.get("single")
-        return found.T if turned and found is not None and found.ndim == 2 and n in found.shape else found
+        return found.T if self.turned and found is not None and found.ndim == 2 and n in found.shape else found
 
     def arguments(self, piece: str, order: str, values: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """The function of a piece and its arguments."""
@@ -291,13 +291,6 @@ class Trial:
 
     def call(self, piece: str, order: str, /, **values: Any) -> Any:
         """Call a piece with values by role, as `bind` describes."""
-        if self.facts.get("single") and (each := [k for k in IMAGES if k in values and values[k].ndim > (k != "y")]):
-            one = lambda a, i: a[i : i + 1] if self.turned and a.ndim > 1 else a[i]  # noqa: E731
-            with_one = [values | {k: one(values[k], i) for k in each} for i in range(len(values[each[0]]))]
-            if piece == "gradients":
-                return apply(*self.arguments(piece, order, values if len(with_one) > 1 else with_one[0]))
-            found = [first(apply(*self.arguments(piece, order, values))) for values in with_one]
-            return torch.stack([a.flatten() if a.numel() > 1 else a.reshape(()) for a in found])
         return apply(*self.arguments(piece, order, values))
 
     def results(self, piece: str, order: str, /, **values: Any) -> list[Tensor]:
@@ -315,7 +308,7 @@ class Trial:
         side = round(f**0.5)
         image = (lambda X: X.reshape(-1, 1, side, side)) if side**2 == f and not self.learner.numpy else (lambda X: X)
         layouts = [(g, scale) for scale in (1, 1 / 255) for g in (image, lambda X: X)]
-        if self.mine and not self.hidden:
+        if self.mine:
             shapes = [[tuple(a.shape) for a in self.mine]]
         else:
             shapes = [[(f, c), (c,)], [(c, f), (c,)], [(c, f), (c, 1)], [(f, c), (1, c)], [(f, c), (c, 1)]]
@@ -364,14 +357,7 @@ class Trial:
 
     def labels(self, n: int) -> Tensor:
         """Labels of which images 0, 3 and 8 are classified wrongly."""
-        if self.hidden and self.module is not None:
-            training = self.module.training
-            self.module.eval()
-            best = self.result("net", "X", **next(self.ways(n, False)).values).argmax(1)
-            self.module.train(training)
-        else:
-            best = self.logits(self.X[:n]).argmax(1)
-        return (best + torch.tensor([i in (0, 3, 8) for i in range(n)])) % self.classes
+        return (self.logits(self.X[:n]).argmax(1) + torch.tensor([i in (0, 3, 8) for i in range(n)])) % self.classes
 
     def judge(
         self,
@@ -441,13 +427,11 @@ class Trial:
                     f"something else. Make a new one: {name} = {name} / 255, not {name} /= 255",
                     r"[-+*/]=|\]\s*=[^=]|[a-z]_\(|out=",
                 )
-        if not close(two := take(parts(apply(f, arguments))), one):
+        if one is not None and not close(two := take(parts(apply(f, arguments))), one):
             raise Wrong(f"a second call with the same arguments gives something else: {differ(two, one)}")
 
     def harder(self, piece: str, order: str, way: Way, alone: Way, right: Callable, take: Callable, key: Any) -> None:
         """See `judge`."""
-        if self.facts.get("single"):
-            return
         self.again(piece, order, way, take)
         got, want = take(self.results(piece, order, **alone.values)), right(*alone.inputs(alone.values))
         if not close(got, want) and not self.facts.get("penalty"):  # which may be divided by the number of images
@@ -466,6 +450,9 @@ class Trial:
         weighting = weighting if want.shape == weighting.shape else torch.ones_like(want)
         (self.turn(raw, 7).reshape(want.shape) * weighting.to(raw.device)).sum().backward()
         (want * weighting).sum().backward()
+        (unweighted,) = torch.autograd.grad(right(*way.inputs(way.values | {key: theirs})).sum(), theirs)
+        if not close(unweighted, theirs.grad) and close(first(mine.grad), unweighted, 2e-3):
+            raise Wrong("its backward pass does not multiply by the gradient from above, grad_output", "def backward")
         if not close(first(mine.grad), theirs.grad, 2e-3):
             raise Wrong(
                 f"its value is right, its gradient is not: {differ(first(mine.grad), theirs.grad)}. A part is cut "
