@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from d2l_softmax.check import mistakes
 from d2l_softmax.check.learner import Unjudged, Unknown, arrays, bind
-from d2l_softmax.check.mistakes import EPOCH, RETURNS, TOO_LARGE, at
+from d2l_softmax.check.mistakes import at
 from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.trial import LR, Trial, Wrong, close, explain, first, near, parts, roles, write
 
@@ -282,12 +283,10 @@ def judge_steps(t: Trial, done: Run, lr: float) -> float:
         if t.objects and {i for *_, i in kept} == {1}:
             say = "the gradients of b of earlier batches are added, those of W are not: set both in backward"
             raise Wrong(f"{kept[0][1]}: {say}", "def backward", f"{t.learner.called['net']}.backward")
-        blame(t, kept[0][1], next(say for say in EPOCH if "earlier" in say))
+        blame(t, kept[0][1], mistakes.EARLIER)
     got = torch.tensor(factors).double()
-    settings = getattr(t.box.get("updater"), "__dict__", {})
-    wants_momentum = any(isinstance(settings.get(n), float) and 0 < settings[n] < 1 for n in ("momentum", "mu"))
-    if wants_momentum and not kept and momentum and len(sizes) > 1:
-        name = t.learner.called["updater"]
+    if not kept and momentum and len(sizes) > 1 and (piece := piece_with_momentum(t)):
+        name = t.learner.called[piece]
         raise Wrong("momentum has no effect: a step has nothing of the steps before it", "mom|vel|mu", name)
     if (kept and got[0] > 0) or close(got, torch.ones_like(got), 5e-3):
         return decay
@@ -295,14 +294,25 @@ def judge_steps(t: Trial, done: Run, lr: float) -> float:
         return 0.0
     far = next(k for k, f in enumerate(factors) if abs(f - 1) > 5e-3)
     shown = parts_at(far, 0)
-    if not got.any() and t.facts["uncalled"] & {"sgd", "updater"}:
+    if not got.any() and ("updater" if "updater" in t.box else "sgd") in t.facts["uncalled"]:
         raise Unjudged("nothing is trained, with an updater that is not checked")
     numbers = {c for f in t.learner.functions() for c in f.__code__.co_consts if type(c) is int and c > 4}
-    for (say, f), m in itertools.product(EPOCH.items(), [sizes[0], *sorted(numbers)]):
+    for (say, f), m in itertools.product(mistakes.EPOCH.items(), [sizes[0], *sorted(numbers)]):
         want = torch.tensor([float(f(k, n, m, len(sizes))) for k, n in enumerate(sizes)]).double()
-        if close(got, want, 5e-3, 1e-4) and (m == sizes[0] or "full one" in say):
+        if close(got, want, 5e-3, 1e-4) and (m == sizes[0] or say == mistakes.SHORT_BATCH):
             blame(t, shown, say)
     return unexplained(t, far, shown)
+
+
+def piece_with_momentum(t: Trial) -> str | None:
+    """The piece that steps with a momentum between 0 and 1, which the file or an object names."""
+    for piece in ("updater", "sgd"):
+        f = t.box.get(piece)
+        used = getattr(getattr(f, "__code__", None), "co_names", ())
+        settings = {n: v for n, v in t.learner.ns.items() if n in used} | getattr(f, "__dict__", {})
+        if any(isinstance(settings.get(n), float) and 0 < settings[n] < 1 for n in ("momentum", "mu")):
+            return piece
+    return None
 
 
 def parted(k: int, i: int, difference: Tensor, lr: float) -> str:
@@ -337,37 +347,33 @@ def unexplained(
 
 def blame(t: Trial, shown: str, say: str) -> NoReturn:
     """Raise `Wrong` for the piece, or the pair of pieces, whose mistake explains an epoch."""
-    called, facts, name = t.learner.called, t.facts, ""
+    called, facts, reduction, name = t.learner.called, t.facts, t.facts.get("reduction"), ""
     stepper = next((piece for piece in ("sgd", "updater") if piece in t.box), "")
-    divides, reduction = facts.get("updater") == "divides", facts.get("reduction")
-    if facts.get("ascends") and "up" in say:
+    step = called.get(stepper, "")
+    places = r"(?<![.\w])(updater|sgd|step|update\w*|trainer|opt)\(|-="
+    places = r"\.step\(" if hasattr(t.box.get("updater"), "step") else places
+    if say == mistakes.ASCENT and facts.get("ascends"):
         name, shown, say = called["gradients"], "dW and db are those of an ascent, but the step subtracts them", ""
-    elif facts.get("too_large") and "sum" in say:
-        name, shown, say = called["gradients"], TOO_LARGE, ""
-    elif "earlier" in say and not facts.get("zeroes", True):
-        name, caller = called[stepper], inspect.unwrap(t.box["train_epoch"])
-        if name in getattr(caller, "__func__", caller).__code__.co_names:
-            name += f" + {called['train_epoch']}"
-        say = "the gradients of earlier batches are added: set them to 0 after each step"
-    elif "sum" in say and stepper and facts.get("updater") == "plain" and "n" in roles(t.box[stepper]):
-        name, say = called[stepper], "it gets batch_size and does not divide by it"
-    elif "twice" in say and not t.autograd and {"gradients", "sgd"} <= set(t.box):
-        name = f"{called['gradients']} + {called['sgd']}"
-    elif "twice" in say and divides and reduction == "their mean":
-        name = f"{called['loss']} + {called[stepper]}"
-        say += f": the loss is a mean, and {called[stepper]} divides again. Divide once, in the loss or in the step"
-    elif "sum" in say and stepper and reduction == "their sum":
-        name = f"{called['loss']} + {called[stepper]}"
-    elif "twice" in say:
-        say += ": by a mean, and by the step. Divide once"
-    if "earlier" in say:
-        places = r"zero_grad|backward" if not name else r"-=|sub_|step|sgd"
-    elif "by a mean" in say:
-        places = r"mean\(|/ *len|backward"
-    elif hasattr(t.box.get("updater"), "step"):
-        places = r"\.step\("
-    else:
-        places = r"(?<![.\w])(updater|sgd|step|update\w*|trainer|opt)\(|-="
+    elif say == mistakes.SUM and facts.get("too_large"):
+        name, shown, say = called["gradients"], mistakes.TOO_LARGE, ""
+    elif say == mistakes.SUM and stepper and facts.get("updater") == "plain" and "n" in roles(t.box[stepper]):
+        name, say = step, "it gets batch_size and does not divide by it"
+    elif say == mistakes.SUM and stepper and reduction == "their sum":
+        name = f"{called['loss']} + {step}"
+    elif say == mistakes.TWICE and not t.autograd and {"gradients", "sgd"} <= t.box.keys():
+        name = f"{called['gradients']} + {step}"
+    elif say == mistakes.TWICE and facts.get("updater") == "divides" and reduction == "their mean":
+        name = f"{called['loss']} + {step}"
+        say += f": the loss is a mean, and {step} divides again. Divide once, in the loss or in the step"
+    elif say == mistakes.TWICE:
+        say, places = f"{say}: by a mean, and by the step. Divide once", r"mean\(|/ *len|backward"
+    elif say == mistakes.EARLIER and facts.get("zeroes", True):
+        places = "zero_grad|backward"
+    elif say == mistakes.EARLIER:
+        caller = inspect.unwrap(t.box["train_epoch"])
+        calls = step in getattr(caller, "__func__", caller).__code__.co_names
+        name = f"{step} + {called['train_epoch']}" if calls else step
+        say, places = "the gradients of earlier batches are added: set them to 0 after each step", "-=|sub_|step|sgd"
     raise Wrong(f"{shown}: {say}".removesuffix(": "), places, name)
 
 
@@ -423,7 +429,7 @@ def compare_averages(t: Trial, got: list[Tensor], measured: list, must: bool = F
     tries = [("accuracy", hits, good["a fraction"][0], 1), ("accuracy", hits, good["a percentage"][0], 100)]
     strange = "loss" in t.box and "loss" not in t.facts
     tries += [] if strange else [("loss", losses, good[""][1], 1)]
-    for v, (what, batches, right, times), (say, wrong) in itertools.product(unknown, tries, RETURNS.items()):
+    for v, (what, batches, right, times), (say, wrong) in itertools.product(unknown, tries, mistakes.RETURNS.items()):
         if close(v, times * torch.as_tensor(wrong(batches)), 2e-4) and not (what == "loss" and "wrong" in say):
             add = "right answers" if what == "accuracy" else "the losses of all images, mean × len(y)"
             raise Wrong(
@@ -437,5 +443,6 @@ def compare_averages(t: Trial, got: list[Tensor], measured: list, must: bool = F
             f"on batches of 4, 4 and 2 images it returns {shown}; the loss is {float(good[''][1]):.4f}, the accuracy "
             f"{float(good['a fraction'][0]):.4f}",
             "return",
+            known=False,
         )
     return next((kind for kind in kinds if kind), "")

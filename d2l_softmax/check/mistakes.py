@@ -162,6 +162,9 @@ ACCURACY = {
         lambda hits, Z, y: (Z.argmax(1)[:, None] == y).double().sum(1)
     ),
     "it divides by the number of images twice": lambda hits, Z, y: hits / len(y),
+    "an answer counts where the label's probability is above 0.5, not where it is the largest: take argmax": (
+        lambda hits, Z, y: (at(Z.softmax(1), y) > 0.5).double()
+    ),
     "the answers are one class too high": lambda hits, Z, y: (Z.argmax(1) + 1 == y).double(),
 }
 
@@ -202,17 +205,19 @@ RAISES = {
     ),
 }
 
+# What the gradient of each step has besides
+EARLIER = "the gradients of earlier batches are added. Call zero_grad for every batch, before backward"
+
 # What the gradient of each step is multiplied by. k: number of the batch, n: its images, m: of a full one, N: batches
+SHORT_BATCH = "a short last batch's gradient is divided by the length of a full one. Divide by len(y)"
+TWICE = "the gradient is divided by the number of images twice"
+SUM = "the gradient is a sum: divide by the number of images, or take the loss's mean"
+ASCENT = "it goes up the gradient, not down"
 EPOCH = {
-    "the gradients of earlier batches are added. Call zero_grad for every batch, before backward": (
-        lambda k, n, m, N: torch.nan
-    ),
-    "a short last batch's gradient is divided by the length of a full one. Divide by len(y)": (
-        lambda k, n, m, N: n / m
-    ),
-    "the gradient is divided by the number of images twice": lambda k, n, m, N: 1 / n,
-    "the gradient is a sum: divide by the number of images, or take the loss's mean": lambda k, n, m, N: n,
-    "it goes up the gradient, not down": lambda k, n, m, N: -1,
+    SHORT_BATCH: lambda k, n, m, N: n / m,
+    TWICE: lambda k, n, m, N: 1 / n,
+    SUM: lambda k, n, m, N: n,
+    ASCENT: lambda k, n, m, N: -1,
     "the last batch is not trained on": lambda k, n, m, N: k < N - 1,
     "the first batch is not trained on": lambda k, n, m, N: k > 0,
     "only the first batch is trained on: return or break ends the loop": lambda k, n, m, N: k == 0,

@@ -19,7 +19,9 @@ from d2l_softmax.errors import UserError
 # What raises an exception that is accounted for is wrong.
 ADVISED = ("softmax", "sgd", "accuracy", "evaluate_accuracy", "train_epoch")
 # What no other piece is made of.
-ENDS = ("data_iter", "init_params", "predict", "evaluate_accuracy")
+ENDS = ("data_iter", "init_params", "evaluate_accuracy")
+# What gets the images of a data loader, whose pixels may be from 0 to 255.
+LOOPS = ("evaluate_accuracy", "train_epoch")
 # Conventions that hold for all pieces, tried in turn: the roles of which there is a column for each image, what the
 # data loader has, the row of a bias in W. Behind each, what has not been judged before if it is to be tried.
 CONVENTIONS: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
@@ -99,7 +101,7 @@ def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
             finding = Finding(finding.piece, "·", f"not judged: put {bad} right first")
         elif finding.sign == "✗" and proven(learner, name):
             finding = Finding(finding.piece, "·", "not judged alone, but what calls it is right")
-        elif finding.sign == "✗" and name in unknown - {*ENDS, "accuracy"} and not used:
+        elif finding.sign == "✗" and name in unknown - {*ENDS, "predict", "accuracy"} and not used:
             finding = Finding(finding.piece, "·", f"not judged: {finding.message}", finding.line)
         elif finding.sign == "✗" and name not in ENDS and learner.facts.get("overflow") != name:
             bad = finding.piece
@@ -133,6 +135,12 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
         learner.facts["uncalled"].add(name)
         return Finding(shown, "·", f"not checked: {unknown}")
     except Wrong as wrong:
+        if name in LOOPS and not wrong.known and "pixels" not in learner.facts:
+            # It may be the loop that scales them.
+            learner.facts["pixels"] = (1 / 255, 0.0)
+            if (finding := attempt(learner, name, shown, needs, probe)).sign == "✓":
+                return finding
+            del learner.facts["pixels"]
         for fact, holds in {"unknown": not wrong.known, "alone": wrong.alone}.items():
             learner.facts[fact] |= {name} if holds else set()
         # The piece of that name, where it is another's mistake.

@@ -372,4 +372,13 @@ MUTANTS += [
     (style(128), "G = G / len(y)", "G = G / 4", "backward"),
     (style(129), "tuple(p - lr * g", "tuple(p + lr * g", "sgd"),
     (style(130), "sum_loss(out, y) / y.shape[0]", "sum_loss(out, y)", "criterion + optimizer"),
+    # A loop may scale the pixels that the net gets; this is right.
+    (BOOK, "        probabilities = net(X)", "        probabilities = net(X.float() / 255)", ""),
+    (
+        BOOK,
+        "def sgd(params, lr, batch_size):\n    for p in params:\n        p.data.sub_(lr * p.grad / batch_size)\n",
+        "momentum = 0.9\n\n\ndef sgd(params, lr, batch_size):\n    for p in params:\n        v = torch.zeros_like(p)\n"
+        "        v = momentum * v + p.grad / batch_size\n        p.data.sub_(lr * v)\n",
+        "sgd",
+    ),
 ]
