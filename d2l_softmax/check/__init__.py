@@ -20,7 +20,8 @@ def check(
     Every probe works on copies, on small data and on the CPU; variables, random states and settings stay as they
     were. A class is made, and its `fit` called, where nothing else gives it weights. Conventions are found out by
     trying: probabilities or logits, indices or one-hot labels, one loss per image, their mean or sum, a row or a
-    column for each image, W (features, classes) or (classes, features), NumPy or torch.
+    column for each image, W (features, classes) or (classes, features), NumPy or torch. A difference that has no
+    explanation is only a remark, unless the learner's own epoch runs and is not right, either.
 
     Args:
         namespace: the names of a notebook, or the path of a file, which is run once.

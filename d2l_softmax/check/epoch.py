@@ -269,7 +269,8 @@ def judge_steps(t: Trial, done: Run, lr: float) -> float:
                 unexplained(t, k, shown)
             if i and not near(c[k], factors[k], 1e-2):
                 shown = parts_at(k, int(near(factors[k], 1)))
-                unexplained(t, k, shown, f"W moves by {factors[k]:.3g} × lr × its gradient, but b by {c[k]:.3g} ×")
+                of_b = f"b by {c[k]:.3g} × lr × its own" if abs(c[k]) > 1e-3 else "b does not move"
+                unexplained(t, k, shown, f"W moves by {factors[k]:.3g} × lr × its gradient, but {of_b}")
             kept += [(a / c[k], shown, i) for a in c[:k] if abs(a) > 0.02 * max(map(abs, c[: k + 1]))]
             if i == 0:
                 factors.append(c[k])
@@ -353,7 +354,7 @@ def blame(t: Trial, shown: str, say: str) -> NoReturn:
     places = r"(?<![.\w])(updater|sgd|step|update\w*|trainer|opt)\(|-="
     places = r"\.step\(" if hasattr(t.box.get("updater"), "step") else places
     if say == mistakes.ASCENT and facts.get("ascends"):
-        name, shown, say = called["gradients"], "dW and db are those of an ascent, but the step subtracts them", ""
+        name, shown, say = called["gradients"], "dW and db have the wrong signs for a step that subtracts them", ""
     elif say == mistakes.SUM and facts.get("too_large"):
         name, shown, say = called["gradients"], mistakes.TOO_LARGE, ""
     elif say == mistakes.SUM and stepper and facts.get("updater") == "plain" and "n" in roles(t.box[stepper]):
@@ -439,10 +440,12 @@ def compare_averages(t: Trial, got: list[Tensor], measured: list, must: bool = F
             )
     if (must and not any(kinds)) or (not must and not strange and unknown and len(numbers) < 3):
         shown = ", ".join(f"{float(v):.4f}" for v in unknown) or "no number"
-        raise Wrong(
-            f"on batches of 4, 4 and 2 images it returns {shown}; the loss is {float(good[''][1]):.4f}, the accuracy "
-            f"{float(good['a fraction'][0]):.4f}",
-            "return",
-            known=False,
-        )
+        right = float(good["a fraction"][0])
+        say = f"on batches of 4, 4 and 2 images it returns {shown}; the accuracy is {right:.4f}"
+        by = float(torch.cat(hits).sum() / unknown[0]) if must and unknown and unknown[0] else 0.5
+        if abs(by - round(by)) < 1e-3 * by:
+            say += f": right answers are divided by {by:.0f}, not by the 10 images. Add up len(y)"
+            raise Wrong(say, "return|/")
+        say += f", the loss {float(good[''][1]):.4f}" if not must else ""
+        raise Wrong(say, "return", known=False)
     return next((kind for kind in kinds if kind), "")

@@ -106,9 +106,10 @@ def offered(instance: Any) -> dict[str, Any]:
     held = [a for _, a in arrays(getattr(instance, "__dict__", {}))]
     if not any(a.ndim == 2 for a in held):
         return {}
-    parameters = getattr(instance, "parameters", getattr(instance, "params", held))
-    parameters = list(parameters() if callable(parameters) else parameters)
-    return {"net": instance, "layers": [instance], "params": parameters}
+    with contextlib.suppress(Exception):
+        parameters = getattr(instance, "parameters", getattr(instance, "params", held))
+        held = list(parameters() if callable(parameters) else parameters)
+    return {"net": instance, "layers": [instance], "params": held}
 
 
 @contextlib.contextmanager
@@ -201,7 +202,8 @@ class Learner:
         self.unused = {k for k, v in own.items() if k not in words and is_array(v) and v.shape in used}
         kinds = {torch.is_tensor(a) for _, a in arrays([own.get("W"), own.get("w"), *self.pieces.values()])}
         modules = {getattr(v, "__name__", "").split(".")[0] for v in ns.values()}
-        is_torch = "torch" in words or ("torch" in modules and not {"np", "numpy"} & words)
+        has_module = any(isinstance(piece, torch.nn.Module) for piece in self.pieces.values())
+        is_torch = has_module or "torch" in words or ("torch" in modules and not {"np", "numpy"} & words)
         self.numpy = kinds == {False} or (not kinds and not is_torch)
         learns = isinstance(self.pieces.get("net"), torch.nn.Module) or any(a.requires_grad for _, a in self.tensors)
         # Whether the gradient comes from autograd, not from the learner's own formula.
@@ -304,11 +306,10 @@ class Learner:
         ):
             return
         if inspect.isroutine(value) and piece not in (None, "train_epoch", "updater", "sgd", "init_params"):
-            parameters = inspect.signature(value).parameters
-            takes = {*parameters}
-            if not takes or (piece == "loss" and ROLES["updater"] & takes):
+            takes = inspect.signature(value).parameters
+            if not takes or (piece == "loss" and ROLES["updater"] & takes.keys()):
                 return  # what a meter gives, or a step with a batch
-            if piece == "net" and any(n in ROLES["y"] and p.default is p.empty for n, p in parameters.items()):
+            if piece == "net" and any(n in ROLES["y"] and p.default is p.empty for n, p in takes.items()):
                 piece, rank = "loss", 45.0
         same_name = piece in ("loss", "gradients") and plain(key) == plain(self.called.get(piece, ""))
         if same_name and value is not self.pieces[piece]:

@@ -114,7 +114,7 @@ GRADIENTS = {
     "the one-hot label is not subtracted: the derivative by the logits is p − Y": lambda p, Y: p,
     "only the label's column has a gradient: the derivative by the logits is p − Y": lambda p, Y: (p - Y) * Y,
     "it takes logits for p: the derivative by the logits is softmax(logits) − Y": lambda p, Y: p.log() - Y,
-    "the derivative of softmax is applied once more: p − Y is all": lambda p, Y: (p - Y) * p * (1 - p),
+    "the derivative of softmax is applied once more: p − Y has it already": lambda p, Y: (p - Y) * p * (1 - p),
     "it is −Y / p, the derivative by p: by the logits it is p − Y": lambda p, Y: -Y / p,
     "the label's column is off by one": lambda p, Y: p - Y.roll(1, 1),
     "the label's column is off by one (−1)": lambda p, Y: p - Y.roll(-1, 1),
@@ -185,6 +185,9 @@ RETURNS = {
     "the sum is divided by the number of batches, not of images": lambda m: torch.cat(m).sum() / len(m),
     "every batch is counted as a full one": lambda m: torch.cat(m).sum() / len(m) / len(m[0]),
     "every batch is counted as long as the last": lambda m: torch.cat(m).sum() / len(m) / len(m[-1]),
+    "the batches' sums are multiplied by their lengths once more": (
+        lambda m: sum(x.sum() * len(x) for x in m) / sum(map(len, m))
+    ),
     "every batch's average is multiplied by a full one's length": (
         lambda m: sum(x.mean() for x in m) * len(m[0]) / sum(map(len, m))
     ),
@@ -197,6 +200,7 @@ RAISES = {
     "has no attribute '(zero_|data|detach_?)'|unsupported operand.*NoneType": (
         "A gradient is None: p = p - ... gives the name p to a new tensor, or backward is not called before the step"
     ),
+    "does not require grad": "The loss is cut off from autograd, by no_grad, .detach() or .data in the forward pass",
     "backward through the graph a second time": "Compute the loss anew for every batch",
     "return_types.max": "max gives values and indices: take .values",
     r"tensor a \((7\).* b \(10|10\).* b \(7)\).*dimension 1": "Add keepdim=True to the sum or maximum",
@@ -223,5 +227,7 @@ EPOCH = {
     "only the first batch is trained on: return or break ends the loop": lambda k, n, m, N: k == 0,
     "only the last batch is trained on: indent backward and step": lambda k, n, m, N: k == N - 1,
     "the gradient is divided by the number of batches": lambda k, n, m, N: 1 / N,
-    "nothing is trained: call backward and then the updater, for every batch": lambda k, n, m, N: 0,
+    "nothing is trained: call backward, then the updater, for every batch, and zero_grad not between them": (
+        lambda k, n, m, N: 0
+    ),
 }

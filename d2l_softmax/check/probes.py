@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -248,7 +247,7 @@ def loss(t: Trial) -> str:
         label, reduction = t.found or ((t.facts.get("net", "probabilities"), False), "one loss per image")
         wrong = error
     form = label[0] if isinstance(label[0], str) else "images"
-    if form == "probabilities" and t.facts.get("net", form) == form:
+    if form == "probabilities" and t.facts.get("net", form) == form and not wrong:
         constant_in_log(t, label[1])
     # A wrong one is replaced, for the probes that follow, by one that takes what the net returns.
     form = t.facts.get("net", form) if wrong and form != "images" else form
@@ -329,7 +328,7 @@ def net_loss(t: Trial) -> str | None:
     elif takes == "log-probabilities" and gets == "probabilities":
         say += ": the logarithm is missing"
     elif gets == "logits":
-        say += ": softmax is missing"
+        say += f": {'log_' if takes[:3] == 'log' else ''}softmax is missing"
         if "softmax" in t.box and observed is None:
             raise Unknown(f"{say}, unless softmax is called between them")
     raise Wrong(say, "[sS]oftmax")
@@ -409,7 +408,7 @@ def own_derivative(t: Trial) -> tuple[Way, dict[str, int]]:
             values["cache"] = t.call("net", "X W b", **way.values)[-1]
         try:
             returned = parts(t.call("gradients", "W b X y out", **values))
-            found = take(returned or parts((*t.own_gradients(),)))
+            found = take(returned or parts((*t.own_gradients(), *t.own_numbers())))
             p = t.logits(X).softmax(1)
             return way._replace(values=values), derivative(t, found, X, p, hot(p, y))
         except Exception as error:
@@ -504,8 +503,7 @@ def backward(t: Trial) -> str | None:
         getattr(criterion, "forward", criterion)(out, y)
         D = (t.logits(t.X[:7]).softmax(1) - t.Y) * scale
         returned = call("net", call("loss", out, y) if chained else t.give(D, "out"))
-        numbers = [v for n, v in vars(layer).items() if n.lower() in ROLES["db"] and np.ndim(v) == 0]
-        return [*t.own_gradients(), *parts(returned), *numbers]
+        return [*t.own_gradients(), *parts(returned), *t.own_numbers()]
 
     t.box["gradients"] = passes
     try:

@@ -1,5 +1,6 @@
 """Run every probe on what a learner has written, and gather what they find."""
 
+import inspect
 import random
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 from d2l_softmax.check.learner import Learner, Unjudged, Unknown, quiet, run_file
 from d2l_softmax.check.mistakes import RAISES
-from d2l_softmax.check.names import PIECES
+from d2l_softmax.check.names import PIECES, plain
 from d2l_softmax.check.report import Finding, Report
 from d2l_softmax.check.steps import PROBES
 from d2l_softmax.check.trial import Trial, Wrong
@@ -22,6 +23,8 @@ ADVISED = ("softmax", "sgd", "accuracy", "evaluate_accuracy", "train_epoch")
 ENDS = ("data_iter", "init_params", "evaluate_accuracy")
 # What gets the images of a data loader, whose pixels may be from 0 to 255.
 LOOPS = ("evaluate_accuracy", "train_epoch")
+# How NumPy says what the tables say for PyTorch.
+NUMPY = {"keepdim=True).values": "keepdims=True)", "keepdim=True": "keepdims=True", "dim=1": "axis=1"}
 # Conventions that hold for all pieces, tried in turn: the roles of which there is a column for each image, what the
 # data loader has, the row of a bias in W. Behind each, what has not been judged before if it is to be tried.
 CONVENTIONS: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
@@ -44,11 +47,20 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
     elif namespace is None:
         # The names that the pieces' own functions see.
         namespace = next((f.__globals__ for f in pieces.values() if hasattr(f, "__globals__")), {})
-    learner = Learner(namespace, path, {**namespace.get("CHECK", {}), **told}, pieces)
+    if not isinstance(namespace, dict):
+        raise UserError("check takes globals(), the path of a file, or pieces by name, as in check(softmax=f)")
+    told = {**namespace.get("CHECK", {}), **told}
+    refuse(pieces, told)
+    learner = Learner(namespace, path, told, pieces)
+    for piece, name in told.get("names", {}).items():
+        if learner.called.get(piece) != name:
+            raise UserError(
+                f"names: {name}, which is to be {piece}, is no function or object of {path or 'these names'}"
+            )
     if not learner.pieces:
         raise UserError(
             f"nothing to check was found in {path or 'these names'}; the names looked for are {', '.join(PIECES)} "
-            "and the like, and `names` says others"
+            'and the like. For others, write the names into the file: CHECK = {"names": {"softmax": "normalise"}}'
         )
     reports, told, judged = [], dict(learner.facts), set()
     for conventions, unless in CONVENTIONS:
@@ -63,9 +75,25 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
     # The one under which most is right or explained, and least cannot be called.
     _, findings = max(reports, key=lambda report: report[0])
     style = {"net", "loss", "softmax", "accuracy", "evaluate_accuracy", "train_epoch"}
-    missing = sorted(style - set(learner.pieces))
+    style -= {"softmax"} if isinstance(learner.pieces.get("net"), torch.nn.Module) else set()
+    missing = [] if pieces else sorted(style - set(learner.pieces))
     title = f"{Path(path).name if path else 'These pieces'}, compared with PyTorch"
     return Report(title, findings, missing)
+
+
+def refuse(pieces: dict[str, Any], told: dict[str, Any]) -> None:
+    """Raise `UserError` for pieces and settings that there are none of."""
+    names, settings = told.get("names", {}), ("names", "penalty", "first_label")
+    usual = {name for names in PIECES.values() for name in names} | {*names.values()}
+    wrong = [f"there is no setting {key}; there are {', '.join(settings)}" for key in told if key not in settings]
+    wrong += [f"names: there is no piece {key}; there are {', '.join(PIECES)}" for key in names if key not in PIECES]
+    for key, value in pieces.items():
+        if plain(key) not in usual and key not in usual:
+            wrong.append(f"there is no piece {key}; there are {', '.join(PIECES)}")
+        elif inspect.isbuiltin(value) or not (callable(value) or hasattr(value, "forward") or hasattr(value, "step")):
+            wrong.append(f"{key}: {value!r} is no function or object of your own")
+    if wrong:
+        raise UserError(wrong[0])
 
 
 def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
@@ -141,6 +169,9 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
             if (finding := attempt(learner, name, shown, needs, probe)).sign == "✓":
                 return finding
             del learner.facts["pixels"]
+        says = str(wrong)
+        for of_torch, of_numpy in NUMPY.items() if learner.numpy else ():
+            says = says.replace(of_torch, of_numpy)
         for fact, holds in {"unknown": not wrong.known, "alone": wrong.alone}.items():
             learner.facts[fact] |= {name} if holds else set()
         # The piece of that name, where it is another's mistake.
@@ -148,7 +179,7 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
         owner = next((p for p, called in learner.called.items() if called == of), piece if needs else wrong.name)
         if len(needs) > 1 and not wrong.name:
             owner = needs[0]
-        return Finding(wrong.name or shown, "✗", f"{wrong}.", learner.line(owner or name, wrong.pattern, method))
+        return Finding(wrong.name or shown, "✗", f"{says}.", learner.line(owner or name, wrong.pattern, method))
     except Exception as error:
         learner.facts["uncalled"].add(name)
         return raised(learner, name, shown, error)
@@ -159,8 +190,8 @@ def raised(learner: Learner, name: str, shown: str, error: Exception) -> Finding
     """What an exception says: that a piece is wrong, or that it is not known how to call it."""
     line, say = learner.raised_at(error), f"{type(error).__name__}: {error}".split("\n")[0].rstrip(".")
     advice = next((advice for said, advice in RAISES.items() if re.search(said, say)), "")
-    sure = isinstance(error, NameError | ZeroDivisionError) or (name in ADVISED and advice)
-    if line and sure and "grad_fn" not in say:
+    sure = isinstance(error, NameError | ZeroDivisionError | NotImplementedError) or (name in ADVISED and advice)
+    if line and sure:
         return Finding(shown, "✗", f"it raises {say}. {advice}".removesuffix(". "), line)
     learner.facts["unknown"].add(name)
     return Finding(shown, "·", f"not checked: as it was called here, it raises {say}", line or "")

@@ -14,7 +14,10 @@ from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.trial import Trial, Wrong, close, differ, explain, first, near, parts, roles, write
 
 DIVIDES = {"divides by batch_size": 1, "does not divide by batch_size": 0}
-IN_PLACE = "Change the tensor itself, p -= ... under torch.no_grad(), or return the new one"
+IN_PLACE = (
+    "p = p - ... gives the name p to a new array, or the gradient is set to 0 before it is used. Change p itself, "
+    "p -= lr * grad, or return the new one"
+)
 
 
 def data_iter(t: Trial) -> str:
@@ -118,10 +121,9 @@ def sgd(t: Trial) -> str | None:
         now = [first(after[k]), *(p for p in parts(values["params"]) + returned if p.shape == old.shape)]
         now = next((p for p in now if not close(p, old, 0, 1e-9)), old)
         if torch.equal(now, old):
-            raise Wrong(
-                f"{k} is unchanged after the step: p = p - ... gives the name p to a new tensor. {IN_PLACE}",
-                r"=.*(lr|step|grad)",
-            )
+            others = [o for o in kinds if o != k]
+            why = f"{others[0]} is not: subtract lr × its gradient, too" if others else IN_PLACE
+            raise Wrong(f"{k} is unchanged after the step: {why}", r"=.*(lr|step|grad)")
         moved = (old - now) / lr
         (a, d), off = explain(moved, [grads[k], old], 1e-5)
         if off > 1:

@@ -220,6 +220,11 @@ class Trial:
         held = [a for n, a in held if not re.match("vel|mom", n)]
         return [a for a in held if not any(a is m for m in self.mine)]
 
+    def own_numbers(self) -> list[Any]:
+        """The numbers that an object with W and b holds where the gradient of b should be."""
+        held = getattr(self.holder(), "__dict__", {}).items()
+        return [v for n, v in held if n.lower() in ROLES["db"] and np.ndim(v) == 0 and v is not None]
+
     def has_bias(self) -> bool:
         """Whether there is a bias: the learner's own, or a parameter of that name."""
         if self.mine:

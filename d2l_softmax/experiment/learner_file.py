@@ -61,7 +61,10 @@ def build(path, num_inputs, num_outputs, *, lr, momentum=0.0, weight_decay=0.0, 
         torch.set_default_dtype(before)
     pieces = file.pieces
     if lacking := [name for name in ("net", "loss", "updater") if name not in pieces]:
-        raise UserError(f"{path} has no {' and no '.join(lacking)}: to be trained, it needs net, loss and updater")
+        raise UserError(
+            f"{path} has no {' and no '.join(lacking)}: to be trained, it needs net, loss and updater, "
+            "which is an optimizer or a function updater(batch_size)"
+        )
     net, loss, updater = pieces["net"], pieces["loss"], pieces["updater"]
     parameters = list(net.parameters()) if isinstance(net, nn.Module) else [file.ns.get("W"), file.ns.get("b")]
     if len(parameters) != 2 or not all(isinstance(p, Tensor) and p.is_leaf for p in parameters):

@@ -214,3 +214,42 @@ def test_statuses_and_help():
     assert main([str(CASES / "case-24.py")]) == 1
     with pytest.raises(UserError):
         check({})
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"softmax": 3}, "softmax: 3 is no function"),
+        ({"softmax": torch.softmax}, "is no function or object of your own"),
+        ({"softmx": np.exp}, "there is no piece softmx; there are softmax, "),
+        ({"namespace": np.exp}, "check takes globals()"),
+        ({"namespace": {}, "names": {"softmx": "f"}}, "names: there is no piece softmx"),
+        ({"namespace": {}, "names": {"softmax": "f"}}, "names: f, which is to be softmax, is no function"),
+        ({"namespace": {"CHECK": {"name": 1}}}, "there is no setting name; there are names, "),
+    ],
+)
+def test_what_there_is_not_is_refused(given, says):
+    with pytest.raises(UserError, match=re.escape(says)):
+        check(**given)
+
+
+def test_what_to_change_is_said_in_terms_of_numpy(tmp_path):
+    path = tmp_path / "mine.py"
+    softmax = "def softmax(z):\n    e = np.exp(z - z.max(axis=0))\n    return e / e.sum(axis=1, keepdims=True)\n"
+    path.write_text("import numpy as np\n\n\n" + softmax)
+    (found,) = wrong(check(path))
+    assert "X.max(axis=1, keepdims=True)" in found.message
+
+
+def test_a_wrong_logarithm_is_no_constant_inside_it():
+    (found,) = wrong(check(cross_entropy=lambda y_hat, y: -torch.log10(y_hat[range(len(y)), y])))
+    assert "to base 10" in found.message
+
+
+def test_a_difference_without_an_explanation_needs_an_epoch_that_is_wrong():
+    def gradients(W, b, X, y):
+        p = torch.softmax(X @ W + b, dim=1)
+        p[:, 3] -= 0.1
+        return X.T @ p, p.sum(dim=0)
+
+    assert [finding.sign for finding in check(gradients=gradients).findings] == ["·"]
