@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -104,21 +104,28 @@ def one_hot(t: Trial) -> str:
     return ""
 
 
+def trainable(named: Iterable[tuple[str, Any]], of_file: bool = False) -> None:
+    """Raise `Wrong` for a weight that is not a leaf, and for a bias with one element."""
+    for name, a in named:
+        if torch.is_tensor(a) and a.requires_grad and not a.is_leaf:
+            raise Wrong(
+                f"{name or 'a weight'} is the result of a computation, not a leaf, so its grad stays None and it is "
+                "never trained. Compute first, then call requires_grad_()",
+                "requires_grad",
+                name if of_file else "",
+            )
+        if name.lower() in ROLES["b"] and a.shape and max(a.shape) == 1:
+            say = f"{name} has one element, which changes nothing: it needs one for each class"
+            raise Wrong(say, rf"\b{name}\b", name if of_file else "")
+
+
 def weights(t: Trial) -> None:
     """W and b of the file are leaves that require a gradient."""
     if not t.autograd:
         return
     names = ROLES["W"] | ROLES["b"]
     mine = [(n, a) for n, a in t.learner.tensors if n.lower() in names and n not in t.learner.unused]
-    for name, a in mine:
-        if a.requires_grad and not a.is_leaf:
-            raise Wrong(
-                f"{name} is the result of a computation, not a leaf, so {name}.grad stays None and it is never "
-                f"trained. Compute first, then call {name}.requires_grad_()",
-                name=name,
-            )
-        if name.lower() in ROLES["b"] and a.numel() == 1:
-            raise Wrong(f"{name} has one element, which changes nothing: it needs one for each class", name=name)
+    trainable(mine, of_file=True)
     learned = {name for name, a in mine if a.requires_grad}
     frozen = [name for name, _ in mine if name not in learned]
     said = any(re.search("requires_grad|Parameter", line.split("#")[0]) for line in t.learner.source)
@@ -251,7 +258,7 @@ def loss(t: Trial) -> str:
         constant_in_log(t, label[1])
     # A wrong one is replaced, for the probes that follow, by one that takes what the net returns.
     form = t.facts.get("net", form) if wrong and form != "images" else form
-    t.facts.update(loss=form, reduction=reduction.split(",")[0])
+    t.facts.update(loss=form, reduction=reduction.split(",")[0], one_hot=bool(label[-1]))
     if wrong:
         raise wrong
     if form == "images":
@@ -521,6 +528,7 @@ def accuracy(t: Trial) -> str | None:
     t.X[0] *= 2  # the largest entry of all is in the first row
     t.X[1] /= 5  # the probability of its class is below 0.5
     Z, form = t.logits(t.X[:7]), OUTPUTS[t.facts.get("net", "logits")]
+    takes = roles(t.box["accuracy"])
     # Two wrong answers, for which every known mistake gives another number of right ones.
     t.y = Z.argmax(1)
     t.y[[3, 4]] = int(t.y[0])
@@ -529,10 +537,11 @@ def accuracy(t: Trial) -> str | None:
         Z, y = t.logits(t.X[:n]), t.y[:n]
         inputs = lambda v: ((Z.argmax(1) == y).double(), Z, y)  # noqa: E731
         yield Way("", {"out": form(Z), "y": y}, inputs)
-        yield Way("", {"out": form(Z), "y": hot(Z, y)}, inputs)
+        if t.facts.get("one_hot") or "one_hot" in t.box:
+            yield Way("", {"out": form(Z), "y": hot(Z, y)}, inputs)
         if any("pred" in name.lower() for name in inspect.signature(t.box["accuracy"]).parameters):
             yield Way("", {"out": Z.argmax(1), "y": y}, inputs)
-        for way in t.ways(n):
+        for way in t.ways(n) if {"X", "net"} & takes or "out" not in takes else ():
             yield way._replace(inputs=inputs)
 
     take = lambda found: found[0].reshape(()) if found and found[0].numel() == 1 else first(found)  # noqa: E731

@@ -120,7 +120,7 @@ def findings_of(learner: Learner) -> tuple[int, list[Finding]]:
     used = "train_epoch" in learner.pieces and "train_epoch" not in learner.facts["uncalled"] & unknown
     learner.facts["judged"] = {name for name, finding in found if finding.sign != "·" and name not in unknown}
     for name, finding in found:
-        if name in learner.facts["uncalled"]:
+        if name in learner.facts["uncalled"] and finding.sign == "·":
             worth -= 2
         elif finding.sign != "·":
             worth += 2 if finding.sign == "✓" else -1 if name in unknown else 1

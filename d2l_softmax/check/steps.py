@@ -10,7 +10,6 @@ from d2l_softmax.check import probes
 from d2l_softmax.check.epoch import Batches, compare_averages, epoch, file_lr, is_random, measure, passed, step
 from d2l_softmax.check.learner import Unknown, arrays, quiet
 from d2l_softmax.check.mistakes import SGD
-from d2l_softmax.check.names import ROLES
 from d2l_softmax.check.trial import Trial, Wrong, close, differ, explain, first, near, parts, roles, write
 
 DIVIDES = {"divides by batch_size": 1, "does not divide by batch_size": 0}
@@ -49,15 +48,7 @@ def init_params(t: Trial) -> str | None:
     for state, seed in ((1, 0), (2, 0), (3, 1)):
         torch.manual_seed(state), np.random.seed(state)
         drawn.append(t.call("init_params", "features classes", seed=seed))
-    for a in drawn[0] if isinstance(drawn[0], tuple | list) else ():
-        if torch.is_tensor(a) and a.requires_grad and not a.is_leaf:
-            raise Wrong(
-                "a weight is the result of a computation, not a leaf, so its grad stays None: compute first, then "
-                "call requires_grad_()",
-                "requires_grad",
-            )
-    if any(n.lower() in ROLES["b"] and a.shape and max(a.shape) == 1 for n, a in arrays(drawn[0])):
-        raise Wrong("the bias has one element, which changes nothing: it needs one for each class", "b")
+    probes.trainable(arrays(drawn[0]))
     W = [parts(weights)[0] for weights in drawn if parts(weights)]
     if not W:
         return None

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from d2l_softmax.check.learner import Learner, Unknown, arrays, bind, contents, is_array
+from d2l_softmax.check.mistakes import RAISES
 from d2l_softmax.check.names import ROLES
 
 LR = 0.1
@@ -410,6 +411,8 @@ class Trial:
             if close(got, view(wrong(*inputs))):
                 self.found = way.label, name
                 raise Wrong(say)
+        if advised := [e for e in errors if any(re.search(said, str(e)) for said in RAISES)]:
+            raise advised[0]
         way, got, inputs = next((r for r in results if r[1] is not None and r[1].isfinite().all()), results[0])
         wants = {name: view(right(*inputs)) for name, view in views.items()}
         name = next((n for n, w in wants.items() if got is not None and w.shape == got.shape), next(iter(wants)))

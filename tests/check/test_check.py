@@ -253,3 +253,10 @@ def test_a_difference_without_an_explanation_needs_an_epoch_that_is_wrong():
         return X.T @ p, p.sum(dim=0)
 
     assert [finding.sign for finding in check(gradients=gradients).findings] == ["·"]
+
+
+def test_answers_for_the_classes_are_called_so(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(BOOK.replace("y_hat.argmax(dim=1)", "y_hat.argmax(dim=0)"))
+    (found,) = wrong(check(path))
+    assert (found.piece, "take argmax with dim=1" in found.message) == ("accuracy", True)
