@@ -49,7 +49,10 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
         namespace = next((f.__globals__ for f in pieces.values() if hasattr(f, "__globals__")), {})
     if not isinstance(namespace, dict):
         raise UserError("check takes globals(), the path of a file, or pieces by name, as in check(softmax=f)")
-    told = {**namespace.get("CHECK", {}), **told}
+    settings = namespace.get("CHECK", {})
+    if not isinstance(settings, dict):
+        raise UserError("CHECK is to be a dictionary of names, penalty and first_label")
+    told = settings | told
     refuse(pieces, told)
     learner = Learner(namespace, path, told, pieces)
     for piece, name in told.get("names", {}).items():
@@ -83,17 +86,21 @@ def examine(namespace: dict[str, Any] | str | None, pieces: dict[str, Any], told
 
 def refuse(pieces: dict[str, Any], told: dict[str, Any]) -> None:
     """Raise `UserError` for pieces and settings that there are none of."""
-    names, settings = told.get("names", {}), ("names", "penalty", "first_label")
-    usual = {name for names in PIECES.values() for name in names} | {*names.values()}
-    wrong = [f"there is no setting {key}; there are {', '.join(settings)}" for key in told if key not in settings]
-    wrong += [f"names: there is no piece {key}; there are {', '.join(PIECES)}" for key in names if key not in PIECES]
+    kinds = {"names": (dict, "dictionary"), "penalty": (int | float, "number"), "first_label": (int, "whole number")}
+    for key, value in told.items():
+        if key not in kinds:
+            raise UserError(f"there is no setting {key}; there are {', '.join(kinds)}")
+        if not isinstance(value, kinds[key][0]):
+            raise UserError(f"{key}: {value!r} is no {kinds[key][1]}")
+    names = told.get("names", {})
+    usual = {name for some in PIECES.values() for name in some} | {*names.values()}
+    unknown = [key for key in names if key not in PIECES]
+    unknown += [key for key in pieces if not {key, plain(key)} & usual]
+    if unknown:
+        raise UserError(f"there is no piece {unknown[0]}; there are {', '.join(PIECES)}")
     for key, value in pieces.items():
-        if plain(key) not in usual and key not in usual:
-            wrong.append(f"there is no piece {key}; there are {', '.join(PIECES)}")
-        elif inspect.isbuiltin(value) or not (callable(value) or hasattr(value, "forward") or hasattr(value, "step")):
-            wrong.append(f"{key}: {value!r} is no function or object of your own")
-    if wrong:
-        raise UserError(wrong[0])
+        if inspect.isbuiltin(value) or not (callable(value) or hasattr(value, "forward") or hasattr(value, "step")):
+            raise UserError(f"{key}: {value!r} is no function or object of your own")
 
 
 def findings_of(learner: Learner) -> tuple[int, list[Finding]]:

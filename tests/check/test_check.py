@@ -223,9 +223,12 @@ def test_statuses_and_help():
         ({"softmax": torch.softmax}, "is no function or object of your own"),
         ({"softmx": np.exp}, "there is no piece softmx; there are softmax, "),
         ({"namespace": np.exp}, "check takes globals()"),
-        ({"namespace": {}, "names": {"softmx": "f"}}, "names: there is no piece softmx"),
+        ({"namespace": {}, "names": {"softmx": "f"}}, "there is no piece softmx"),
         ({"namespace": {}, "names": {"softmax": "f"}}, "names: f, which is to be softmax, is no function"),
         ({"namespace": {"CHECK": {"name": 1}}}, "there is no setting name; there are names, "),
+        ({"namespace": {"CHECK": True}}, "CHECK is to be a dictionary"),
+        ({"namespace": {}, "names": "f"}, "names: 'f' is no dictionary"),
+        ({"namespace": {}, "first_label": "1"}, "first_label: '1' is no whole number"),
     ],
 )
 def test_what_there_is_not_is_refused(given, says):
