@@ -59,6 +59,11 @@ def arrays(root: Any, name: str = "", depth: int = 8, seen: set | None = None) -
         yield from arrays(value, key if isinstance(key, str) and key != "value" else name, depth - 1, seen)
 
 
+def matrices(instance: Any) -> list[Any]:
+    """The matrices that an object holds."""
+    return [a for _, a in arrays(getattr(instance, "__dict__", {})) if a.ndim == 2]
+
+
 def bind(f: Any, values: dict[str, Any], order: str) -> dict[str, Any]:
     """The keyword arguments for `f`.
 
@@ -103,9 +108,9 @@ def instance_of(maker: Any, values: dict[str, Any]) -> Any:
 
 def offered(instance: Any) -> dict[str, Any]:
     """What an object that holds weights is to what is made of it, such as an optimizer."""
-    held = [a for _, a in arrays(getattr(instance, "__dict__", {}))]
-    if not any(a.ndim == 2 for a in held):
+    if not matrices(instance):
         return {}
+    held = [a for _, a in arrays(vars(instance))]
     with contextlib.suppress(Exception):
         parameters = getattr(instance, "parameters", getattr(instance, "params", held))
         held = list(parameters() if callable(parameters) else parameters)
@@ -247,8 +252,7 @@ class Learner:
         """Train an object that makes its weights when it is given images and labels, on a few of them."""
         fit = getattr(instance, "fit", None) or instance.train
         takes = {name.lower() for name in inspect.signature(fit).parameters}
-        has_weights = any(a.ndim == 2 for _, a in arrays(vars(instance)))
-        if takes & ROLES["X"] and takes & ROLES["y"] and not has_weights:
+        if takes & ROLES["X"] and takes & ROLES["y"] and not matrices(instance):
             vars(instance).update({name: 1 for name in vars(instance) if name.lower() in ROLES["epochs"]})
             X, y = np.random.rand(20, 784), np.arange(20) % 10
             fit(**bind(fit, {"X": X, "y": y, "n": 10, "epochs": 1, "lr": 0.1}, "X y"))
@@ -289,9 +293,9 @@ class Learner:
         elif isinstance(value, torch.optim.Optimizer):
             piece = "updater"
         elif {"forward", "backward"} <= set(methods) and not {"train_epoch", "train", "fit"} & set(methods):
-            weights = [a for _, a in arrays(vars(value)) if a.ndim == 2]
+            takes_labels = len(inspect.signature(value.forward).parameters) > 1
             named = piece if piece == "softmax" else None
-            piece = "net" if weights else "loss" if len(inspect.signature(value.forward).parameters) > 1 else named
+            piece = "net" if matrices(value) else "loss" if takes_labels else named
         elif "step" in methods and not {"forward", "loss", "train_epoch", "train", "fit"} & set(methods):
             piece = "updater"
         elif methods and not (piece and "__call__" in methods):

@@ -1,5 +1,7 @@
 """Known mistakes: what to say, and what a piece would compute with the mistake. A new one is a line of a table."""
 
+import re
+
 import torch
 from torch.nn import functional as F
 
@@ -208,6 +210,12 @@ RAISES = {
         "It compares answers for the classes, not for the images: take argmax with dim=1, or axis=1"
     ),
 }
+
+
+def advice(message: str) -> str:
+    """What to change where Python says this, or nothing."""
+    return next((change for said, change in RAISES.items() if re.search(said, message)), "")
+
 
 # What the gradient of each step has besides
 EARLIER = "the gradients of earlier batches are added. Call zero_grad for every batch, before backward"

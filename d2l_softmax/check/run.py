@@ -2,7 +2,6 @@
 
 import inspect
 import random
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from d2l_softmax.check.learner import Learner, Unjudged, Unknown, quiet, run_file
-from d2l_softmax.check.mistakes import RAISES
+from d2l_softmax.check.mistakes import advice
 from d2l_softmax.check.names import PIECES, plain
 from d2l_softmax.check.report import Finding, Report
 from d2l_softmax.check.steps import PROBES
@@ -176,6 +175,7 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
             if (finding := attempt(learner, name, shown, needs, probe)).sign == "✓":
                 return finding
             del learner.facts["pixels"]
+            learner.facts["uncalled"].discard(name)
         says = str(wrong)
         for of_torch, of_numpy in NUMPY.items() if learner.numpy else ():
             says = says.replace(of_torch, of_numpy)
@@ -196,9 +196,9 @@ def attempt(learner: Learner, name: str, shown: str, needs: tuple[str, ...], pro
 def raised(learner: Learner, name: str, shown: str, error: Exception) -> Finding:
     """What an exception says: that a piece is wrong, or that it is not known how to call it."""
     line, say = learner.raised_at(error), f"{type(error).__name__}: {error}".split("\n")[0].rstrip(".")
-    advice = next((advice for said, advice in RAISES.items() if re.search(said, say)), "")
-    sure = isinstance(error, NameError | ZeroDivisionError | NotImplementedError) or (name in ADVISED and advice)
+    change = advice(say)
+    sure = isinstance(error, NameError | ZeroDivisionError | NotImplementedError) or (name in ADVISED and change)
     if line and sure:
-        return Finding(shown, "✗", f"it raises {say}. {advice}".removesuffix(". "), line)
+        return Finding(shown, "✗", f"it raises {say}. {change}".removesuffix(". "), line)
     learner.facts["unknown"].add(name)
     return Finding(shown, "·", f"not checked: as it was called here, it raises {say}", line or "")
